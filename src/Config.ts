@@ -1,0 +1,667 @@
+/**
+ * What a client can be told, and what it makes of that: `Options` in, a fully populated `ResolvedConfig` out.
+ *
+ * `decode` is the only way from one to the other. It fills in defaults, applies the sizing rules and fails with one
+ * `ConfigError` that lists every violated field with its rule. `fromEnv` reads the same options from the environment.
+ * This module never connects, never runs a credentials effect, and never puts a value it was given into an error: a
+ * rule names the field, not what was found there, so that a password in a URL cannot reach a log.
+ *
+ * Precedence: an explicit field beats its counterpart in `url`, which beats the default. Field by field: `url` with
+ * `host` takes the port, database and credentials of the URL and the host of the field.
+ *
+ * @since 0.1.0
+ */
+import * as EffectConfig from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import * as Endpoint from "./Endpoint.ts"
+import type { Arg } from "./Resp.ts"
+import type { TlsOptions } from "./Transport.ts"
+
+// ----- options -----
+
+/**
+ * What a client logs in with. Without `username` the server's default user is meant.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Credentials {
+  readonly username?: string | undefined
+  readonly password: Redacted.Redacted<string>
+}
+
+/**
+ * What a server is asked to announce as the target of a move: an address inside or outside its network, as an IP
+ * address or as a name; `none` asks for no target, and the client resolves its configured name again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const EndpointType = Schema.Literals(["internal-ip", "internal-fqdn", "external-ip", "external-fqdn", "none"])
+
+/**
+ * The type of `EndpointType`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type EndpointType = typeof EndpointType.Type
+
+/**
+ * Which commands may be sent again after the connection that carried them was lost: none, read-only ones, or those
+ * that a predicate accepts.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Retry = "none" | "reads" | ((command: string, args: ReadonlyArray<Arg>) => boolean)
+
+/**
+ * How the client takes part in announced maintenance.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface MaintenanceOptions {
+  /**
+   * `auto` uses notifications where the server offers them, `enabled` fails to connect where it does not, `disabled`
+   * never asks for them. Default: `auto`.
+   */
+  readonly mode?: "disabled" | "enabled" | "auto" | undefined
+  /** Which address a move should announce; `auto` derives it from the endpoint. Default: `auto`. */
+  readonly endpointType?: "auto" | EndpointType | undefined
+  /** Further attempts after a failed handoff, 0 to 10. Default: 3. */
+  readonly maxHandoffRetries?: number | undefined
+  /** Time for one whole attempt, dial and handshake; positive and finite. Default: 15 seconds. */
+  readonly handoffTimeout?: Duration.Input | undefined
+  /**
+   * The least time a command has while maintenance is under way; positive and finite, or `"off"` to leave timeouts as
+   * they are. It never shortens a timeout. Default: 10 seconds.
+   */
+  readonly relaxedTimeout?: Duration.Input | "off" | undefined
+  /** How long timeouts stay relaxed after a handoff; finite, 0 or more. Default: twice `relaxedTimeout`. */
+  readonly postHandoffRelaxedDuration?: Duration.Input | undefined
+  /**
+   * How many handoffs may run at once. `auto` is a third of `poolSize`, at least 1 and at most 10; a number below 10
+   * counts as 10. Default: `auto`.
+   */
+  readonly maxWorkers?: number | "auto" | undefined
+  /**
+   * How many handoffs may wait. `auto` is 10 for each worker; never more than `poolSize`. Default: `auto`.
+   */
+  readonly handoffQueueSize?: number | "auto" | undefined
+  /** The least severe level that maintenance is logged at; 0 to 3 mean the same in this order. Default: `Warn`. */
+  readonly logLevel?: "Error" | "Warn" | "Info" | "Debug" | 0 | 1 | 2 | 3 | undefined
+  /**
+   * When handoffs to one endpoint stop being tried: after `failures` in a row (integer of at least 1, default 5), for
+   * `openDuration` (positive and finite, default 60 seconds). Then one attempt at a time is let through until one
+   * succeeds; Effect's circuit breaker has no other number of probes.
+   */
+  readonly circuitBreaker?: {
+    readonly failures?: number | undefined
+    readonly openDuration?: Duration.Input | undefined
+  } | undefined
+}
+
+/**
+ * What a client can be told. Everything is optional; without anything it is a client of `localhost:6379`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /**
+   * `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or `unix:///path`; `?db=N` also names the
+   * database. User name and password are percent-decoded. Redact it where it contains a password.
+   */
+  readonly url?: string | Redacted.Redacted<string> | undefined
+  /** A host name or an IP address, without a port. Default: `localhost`. */
+  readonly host?: string | undefined
+  /** 1 to 65535. Default: 6379. */
+  readonly port?: number | undefined
+  /** The path of a Unix socket, instead of `host` and `port`. */
+  readonly path?: string | undefined
+  /** `true` verifies the server against the system's roots. Default: `true` for `rediss://`, otherwise `false`. */
+  readonly tls?: boolean | TlsOptions | undefined
+  /** The index that every connection selects. Default: 0. */
+  readonly database?: number | undefined
+  /** The name that every connection takes: printable ASCII without spaces. Default: none. */
+  readonly clientName?: string | undefined
+  /** What to log in with. An effect runs for every connection that is made, so it can rotate. Default: none. */
+  readonly credentials?: Credentials | Effect.Effect<Credentials> | undefined
+  /** The most connections that carry commands, at least 1. Default: 10. */
+  readonly poolSize?: number | undefined
+  /** Time for one dial and handshake; positive and finite. Default: 5 seconds. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** Time from call to reply; positive, `"Infinity"` for no limit. Default: 3 seconds. */
+  readonly commandTimeout?: Duration.Input | undefined
+  /** Which commands may be sent again after a lost connection. Default: `reads`. */
+  readonly retry?: Retry | undefined
+  /** How the client takes part in announced maintenance. */
+  readonly maintenance?: MaintenanceOptions | undefined
+}
+
+// From go-redis: 3 retries, 15 s for a handoff, 10 s relaxed, a breaker of 5 failures and 60 s, 5 s to dial and 3 s for
+// a reply. Ten connections are our choice: each is multiplexed, so few are enough. 6379 is in Endpoint.
+const defaults = {
+  host: "localhost",
+  database: 0,
+  poolSize: 10,
+  connectTimeout: Duration.seconds(5),
+  commandTimeout: Duration.seconds(3),
+  maxHandoffRetries: 3,
+  handoffTimeout: Duration.seconds(15),
+  relaxedTimeout: Duration.seconds(10),
+  breakerFailures: 5,
+  breakerOpenDuration: Duration.seconds(60)
+} as const
+
+// ----- errors -----
+
+/**
+ * The options break one or more rules. `issues` has one entry for each: the field's name, as written in `Options`
+ * (`maintenance.mode`), and the rule it breaks. No entry repeats a value.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConfigError extends Schema.Error<ConfigError>("hitless/Config/ConfigError")({
+  // Not "ConfigError": that is the tag of Effect's own, and `layerConfig` can fail with either.
+  _tag: Schema.tag("HitlessConfigError"),
+  issues: Schema.Array(Schema.Struct({ field: Schema.String, rule: Schema.String }))
+}) {
+  override get message(): string {
+    return `Invalid configuration:${this.issues.map(({ field, rule }) => `\n- ${field} ${rule}`).join("")}`
+  }
+}
+
+const broken = (message: string): SchemaIssue.Issue => new SchemaIssue.InvalidValue({ message })
+
+const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const toConfigError = (error: Schema.SchemaError): ConfigError =>
+  new ConfigError({
+    issues: formatIssues(error.issue).issues.map(({ message, path = [] }) => ({
+      field: path.length === 0 ? "options" : path.map(String).join("."),
+      rule: message
+    }))
+  })
+
+// ----- fields -----
+
+/** An optional field with one rule, which is what it breaks whatever part of its schema is not satisfied. */
+const field = <S extends Schema.Constraint>(schema: S, rule: string) =>
+  Schema.optionalKey(
+    Schema.UndefinedOr(schema).pipe(Schema.middlewareDecoding(Effect.mapError(() => broken(rule))))
+  )
+
+/** An optional group of fields, each with its own rule; `rule` is for what is not a group at all. */
+const group = <S extends Schema.Constraint>(schema: S, rule: string) =>
+  Schema.optional(schema).annotate({ message: rule })
+
+// A misspelt key would otherwise be ignored, and its default used, without a word.
+const known = { messageUnexpectedKey: "is not an option" }
+
+const atLeast = (minimum: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum))
+
+const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const durationUnits: ReadonlySet<string> = new Set([
+  "weeks",
+  "days",
+  "hours",
+  "minutes",
+  "seconds",
+  "milliseconds",
+  "microseconds",
+  "nanoseconds"
+])
+
+const isAmount = (u: unknown): u is number => typeof u === "number" && !Number.isNaN(u)
+
+/** Stricter than `Duration.fromInput`, which reads `NaN`, `{}` and `{ second: 1 }` as zero. */
+const isDurationInput = (u: unknown): u is Duration.Input => {
+  if (Duration.isDuration(u)) return true
+  switch (typeof u) {
+    case "number":
+      return isAmount(u)
+    case "bigint":
+      return true
+    case "string":
+      return Option.isSome(Duration.fromInput(u as Duration.Input))
+    case "object": {
+      if (u === null) return false
+      if (Array.isArray(u)) return u.length === 2 && u.every(isAmount)
+      const parts = Object.entries(u).filter(([_, amount]) => amount !== undefined)
+      return parts.length > 0 && parts.every(([unit, amount]) => durationUnits.has(unit) && isAmount(amount))
+    }
+    default:
+      return false
+  }
+}
+
+const duration = (holds: (self: Duration.Duration) => boolean) =>
+  Schema.declare(isDurationInput).pipe(
+    Schema.decodeTo(Schema.Duration.check(Schema.makeFilter(holds)), {
+      decode: SchemaGetter.transform(Duration.fromInputUnsafe),
+      encode: SchemaGetter.passthrough()
+    })
+  )
+
+const isPositiveAndFinite = (self: Duration.Duration): boolean => Duration.isPositive(self) && Duration.isFinite(self)
+
+const isFiniteAndNotNegative = (self: Duration.Duration): boolean =>
+  Duration.isFinite(self) && !Duration.isNegative(self)
+
+/** A name (container networks use underscores too), an IPv4 address, or an IPv6 address with or without a zone. */
+const isHost = (host: string): boolean =>
+  host.includes(":")
+    ? Result.isSuccess(NetAddress.ipv6FromString(host.replace(/%[\w.-]+$/, "")))
+    : /^[\w.-]+$/.test(host)
+
+const withoutBrackets = (host: string): string => host.replace(/^\[(.*:.*)\]$/, "$1")
+
+const Host = Schema.String.check(Schema.makeFilter((host) => isHost(withoutBrackets(host))))
+
+const Port = between(1, 65535)
+
+const Index = atLeast(0)
+
+// What CLIENT SETNAME accepts: printable ASCII without spaces, because CLIENT LIST separates fields with them.
+const ClientName = Schema.String.check(Schema.isPattern(/^[!-~]+$/))
+
+const RetrySchema = Schema.Union([
+  Schema.Literals(["none", "reads"]),
+  Schema.declare((u): u is Exclude<Retry, string> => typeof u === "function")
+])
+
+const Mode = Schema.Literals(["disabled", "enabled", "auto"])
+
+const EndpointTypeOrAuto = Schema.Union([Schema.Literal("auto"), EndpointType])
+
+const LogLevel = Schema.Literals(["Error", "Warn", "Info", "Debug"])
+
+// The numbers are go-redis': 0 = errors, 1 = warnings, 2 = info, 3 = debug.
+const LogLevelInput = Schema.Literals([...LogLevel.literals, 0, 1, 2, 3])
+
+const Count = Schema.Union([Schema.Literal("auto"), atLeast(1)])
+
+const Text = Schema.Union([Schema.String, Schema.Uint8Array])
+
+const textRule = "must be text or bytes in PEM form"
+
+const secretRule = "must be redacted text, so that it is never printed"
+
+const Tls = Schema.Struct({
+  servername: field(Schema.NonEmptyString, "must be a non-empty host name"),
+  ca: field(Schema.Union([Text, Schema.Array(Text)]), `${textRule}, or an array of them`),
+  cert: field(Text, textRule),
+  key: field(Schema.Redacted(Text), `${textRule}, redacted so that it is never printed`),
+  passphrase: field(Schema.Redacted(Schema.String), secretRule),
+  rejectUnauthorized: field(Schema.Boolean, "must be true or false")
+}).annotate(known)
+
+const CredentialsSchema = Schema.Struct({
+  username: field(Schema.NonEmptyString, "must be a non-empty string; leave it out for the default user"),
+  password: Schema.Redacted(Schema.String).pipe(
+    Schema.middlewareDecoding(Effect.mapError(() => broken(secretRule))),
+    Schema.annotateKey({ messageMissingKey: secretRule })
+  )
+}).annotate(known)
+
+const credentialsRule = "must be { username?, password }, or an effect of it"
+
+const isCredentialsEffect = (u: unknown): u is Effect.Effect<Credentials | undefined> => Effect.isEffect(u)
+
+const CredentialsEffect = Schema.declare(isCredentialsEffect)
+
+const decodeCredentials = SchemaParser.decodeUnknownEffect(CredentialsSchema)
+
+// An effect is an object too, so a union would report a mistyped password as "not an effect" as well.
+const CredentialsInput = Schema.Unknown.pipe(
+  Schema.decodeTo(CredentialsEffect, {
+    decode: SchemaGetter.transformEffect((input, options) => {
+      if (isCredentialsEffect(input)) return Effect.succeed(input)
+      if (typeof input !== "object" || input === null) return Effect.fail(broken(credentialsRule))
+      return Effect.map(decodeCredentials(input, options), (credentials) => Effect.succeed(credentials))
+    }),
+    encode: SchemaGetter.passthrough()
+  })
+)
+
+/** Where the server is and which database is meant: the fields that a URL can give as well. */
+const location = {
+  host: field(Host, "must be a host name or an IP address, without a port"),
+  port: field(Port, "must be an integer from 1 to 65535"),
+  path: field(Schema.NonEmptyString, "must be the path of a Unix socket"),
+  database: field(Index, "must be an integer of at least 0: databases are numbered")
+}
+
+// ----- url -----
+
+const UrlParts = Schema.Struct({
+  ...location,
+  tls: Schema.Boolean,
+  credentials: Schema.optional(CredentialsSchema)
+})
+
+/** Reads an index; `NaN`, which `location` refuses, for anything but digits. */
+const index = (text: string): number => /^\d+$/.test(text) ? Number(text) : Number.NaN
+
+/** Splits a URL, or says which rule it breaks. Ports, databases and hosts are left to the rules of `location`. */
+const parseUrl = (text: string): Result.Result<typeof UrlParts.Encoded, string> => {
+  const scheme = /^(redis|rediss|unix):\/\//i.exec(text)?.[1].toLowerCase()
+  if (scheme === undefined) return Result.fail("must start with redis://, rediss:// or unix://")
+  const url = URL.parse(text)
+  // A "#", "/" or "?" in a password ends the authority; what follows would be read, and quoted, as something else.
+  const isCut = url !== null && (url.hash !== "" || (scheme !== "unix" && `${url.pathname}${url.search}`.includes("@")))
+  if (url === null || isCut) {
+    return Result.fail(
+      "must be a valid URL: a port is at most 65535, and a user name and a password are percent-encoded"
+    )
+  }
+  const unknown = [...url.searchParams.keys()].find((name) => name !== "db")
+  if (unknown !== undefined) return Result.fail(`must not have the query parameter "${unknown}": only "db" is read`)
+  const databases = url.searchParams.getAll("db")
+  const decoded = Result.try(() => [url.pathname, url.username, url.password].map((part) => decodeURIComponent(part)))
+  if (Result.isFailure(decoded)) {
+    return Result.fail("must be percent-encoded correctly: a % is followed by two hexadecimal digits")
+  }
+  const [path, username, password] = decoded.success
+  if (scheme === "unix") {
+    if (url.host !== "" || path.length < 2) {
+      return Result.fail("must name the socket by its absolute path, as in unix:///run/redis.sock")
+    }
+  } else if (path.length > 1) {
+    databases.push(path.slice(1))
+  }
+  if (databases.length > 1) return Result.fail("must name the database once")
+  // AUTH needs both; some tools read a lone user name as the password, so neither meaning is assumed.
+  if (username !== "" && password === "") {
+    return Result.fail("must have a password where it has a user name")
+  }
+  return Result.succeed({
+    tls: scheme === "rediss",
+    path: scheme === "unix" ? path : undefined,
+    host: url.hostname === "" ? undefined : url.hostname,
+    port: url.port === "" ? undefined : Number(url.port),
+    database: databases.length === 0 ? undefined : index(databases[0]),
+    credentials: password === "" ? undefined : {
+      username: username === "" ? undefined : username,
+      password: Redacted.make(password)
+    }
+  })
+}
+
+const Url = Schema.Unknown.pipe(
+  Schema.decodeTo(UrlParts, {
+    decode: SchemaGetter.transformEffect((input) => {
+      const text = Redacted.isRedacted(input) ? Redacted.value(input) : input
+      if (typeof text !== "string") return Effect.fail(broken("must be text, or redacted text"))
+      return Effect.mapError(Effect.fromResult(parseUrl(text)), broken)
+    }),
+    encode: SchemaGetter.forbidden(() => "options are only decoded")
+  })
+)
+
+// ----- decoding -----
+
+const Input = Schema.Struct({
+  url: Schema.optional(Url),
+  ...location,
+  tls: group(Schema.Union([Schema.Boolean, Tls]), "must be true, false or an object of TLS options"),
+  clientName: field(ClientName, "must be printable ASCII without spaces: servers refuse any other name"),
+  credentials: Schema.optional(CredentialsInput),
+  poolSize: field(atLeast(1), "must be an integer of at least 1: commands need a connection"),
+  connectTimeout: field(
+    duration(isPositiveAndFinite),
+    "must be a positive, finite duration: a dial without an end could hold its callers for ever"
+  ),
+  commandTimeout: field(duration(Duration.isPositive), "must be a positive duration; \"Infinity\" sets no limit"),
+  retry: field(RetrySchema, "must be \"none\", \"reads\" or a predicate"),
+  maintenance: group(
+    Schema.Struct({
+      mode: field(Mode, "must be \"disabled\", \"enabled\" or \"auto\""),
+      endpointType: field(
+        EndpointTypeOrAuto,
+        `must be "auto" or one of ${EndpointType.literals.map((type) => `"${type}"`).join(", ")}`
+      ),
+      maxHandoffRetries: field(
+        between(0, 10),
+        "must be an integer from 0 to 10: all attempts have to fit inside the announced time"
+      ),
+      handoffTimeout: field(
+        duration(isPositiveAndFinite),
+        "must be a positive, finite duration: an attempt without an end would hold its worker"
+      ),
+      relaxedTimeout: field(
+        Schema.Union([Schema.Literal("off"), duration(isPositiveAndFinite)]),
+        "must be a positive, finite duration, or \"off\": a lost end of maintenance must not relax timeouts for ever"
+      ),
+      postHandoffRelaxedDuration: field(
+        duration(isFiniteAndNotNegative),
+        "must be a finite duration of at least 0: relaxed timeouts have to end"
+      ),
+      maxWorkers: field(Count, "must be \"auto\" or an integer of at least 1: a handoff needs a worker"),
+      handoffQueueSize: field(Count, "must be \"auto\" or an integer of at least 1: a handoff waits in the queue"),
+      logLevel: field(LogLevelInput, "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3"),
+      circuitBreaker: group(
+        Schema.Struct({
+          failures: field(atLeast(1), "must be an integer of at least 1: zero failures would never let a handoff run"),
+          openDuration: field(
+            duration(isPositiveAndFinite),
+            "must be a positive, finite duration: an opened breaker has to try again"
+          )
+        }).annotate(known),
+        "must be an object with failures and openDuration"
+      )
+    }).annotate(known),
+    "must be an object of maintenance options"
+  )
+})
+  .annotate({ ...known, message: "must be an object" })
+  .check(Schema.makeFilter(({ host, path, port }) =>
+    path !== undefined && (host !== undefined || port !== undefined)
+      ? { path: ["path"], issue: "must not be combined with host or port: it takes their place" }
+      : undefined
+  ))
+
+/**
+ * Everything a client needs to know, each field populated and valid.
+ *
+ * **Details**
+ *
+ * `credentials` is run for every connection that is made. `maintenance.relaxedTimeout` is `undefined` where it is
+ * switched off. `maintenance.handoffQueueSize` never exceeds `poolSize`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config/ResolvedConfig")(
+  Schema.Struct({
+    endpoint: Schema.Union([
+      Schema.TaggedStruct("Tcp", { host: Host, port: Port }),
+      Schema.TaggedStruct("Unix", { path: Schema.NonEmptyString })
+    ]),
+    tls: Schema.UndefinedOr(Tls),
+    database: Index,
+    clientName: Schema.UndefinedOr(ClientName),
+    credentials: CredentialsEffect,
+    poolSize: atLeast(1),
+    connectTimeout: Schema.Duration,
+    commandTimeout: Schema.Duration,
+    retry: RetrySchema,
+    maintenance: Schema.Struct({
+      mode: Mode,
+      endpointType: EndpointTypeOrAuto,
+      maxHandoffRetries: between(0, 10),
+      handoffTimeout: Schema.Duration,
+      relaxedTimeout: Schema.UndefinedOr(Schema.Duration),
+      postHandoffRelaxedDuration: Schema.Duration,
+      maxWorkers: atLeast(1),
+      handoffQueueSize: atLeast(1),
+      logLevel: LogLevel,
+      circuitBreaker: Schema.Struct({ failures: atLeast(1), openDuration: Schema.Duration })
+    })
+  }).check(Schema.makeFilter(({ maintenance, poolSize }) =>
+    maintenance.handoffQueueSize > poolSize
+      ? { path: ["maintenance", "handoffQueueSize"], issue: "must not exceed poolSize" }
+      : undefined
+  ))
+) {}
+
+const resolveEndpoint = ({ host, path, port, url }: typeof Input.Type): Endpoint.Endpoint => {
+  if (path !== undefined) return Endpoint.unix(path)
+  if (url?.path !== undefined && host === undefined && port === undefined) return Endpoint.unix(url.path)
+  return Endpoint.tcp(withoutBrackets(host ?? url?.host ?? defaults.host), port ?? url?.port)
+}
+
+const resolveTls = ({ tls, url }: typeof Input.Type): TlsOptions | undefined => {
+  if (tls === undefined ? url?.tls === true : tls === true) return {}
+  return typeof tls === "object" ? tls : undefined
+}
+
+/** A third of the pool, within 1 and 10, or what was asked for, but then no less than 10 (go-redis' rule). */
+const resolveWorkers = (workers: number | "auto", poolSize: number): number =>
+  workers === "auto" ? Math.max(1, Math.min(10, Math.floor(poolSize / 3))) : Math.max(10, workers)
+
+/** Ten handoffs for each worker, or what was asked for; a pool has no more connections to hand off than its size. */
+const resolveQueueSize = (size: number | "auto", maxWorkers: number, poolSize: number): number =>
+  Math.min(poolSize, size === "auto" ? 10 * maxWorkers : size)
+
+const resolveMaintenance = (
+  input: NonNullable<(typeof Input.Type)["maintenance"]>,
+  poolSize: number
+): ResolvedConfig["maintenance"] => {
+  const relaxedTimeout = input.relaxedTimeout === "off" ? undefined : input.relaxedTimeout ?? defaults.relaxedTimeout
+  const maxWorkers = resolveWorkers(input.maxWorkers ?? "auto", poolSize)
+  const logLevel = input.logLevel ?? "Warn"
+  return {
+    mode: input.mode ?? "auto",
+    endpointType: input.endpointType ?? "auto",
+    maxHandoffRetries: input.maxHandoffRetries ?? defaults.maxHandoffRetries,
+    handoffTimeout: input.handoffTimeout ?? defaults.handoffTimeout,
+    relaxedTimeout,
+    postHandoffRelaxedDuration: input.postHandoffRelaxedDuration ??
+      (relaxedTimeout === undefined ? Duration.zero : Duration.times(relaxedTimeout, 2)),
+    maxWorkers,
+    handoffQueueSize: resolveQueueSize(input.handoffQueueSize ?? "auto", maxWorkers, poolSize),
+    logLevel: typeof logLevel === "number" ? LogLevel.literals[logLevel] : logLevel,
+    circuitBreaker: {
+      failures: input.circuitBreaker?.failures ?? defaults.breakerFailures,
+      openDuration: input.circuitBreaker?.openDuration ?? defaults.breakerOpenDuration
+    }
+  }
+}
+
+const resolve = (input: typeof Input.Type): typeof ResolvedConfig.Encoded => {
+  const poolSize = input.poolSize ?? defaults.poolSize
+  return {
+    endpoint: resolveEndpoint(input),
+    tls: resolveTls(input),
+    database: input.database ?? input.url?.database ?? defaults.database,
+    clientName: input.clientName,
+    credentials: input.credentials ?? Effect.succeed(input.url?.credentials),
+    poolSize,
+    connectTimeout: input.connectTimeout ?? defaults.connectTimeout,
+    commandTimeout: input.commandTimeout ?? defaults.commandTimeout,
+    retry: input.retry ?? "reads",
+    maintenance: resolveMaintenance(input.maintenance ?? {}, poolSize)
+  }
+}
+
+const ResolvedFromInput = Input.pipe(
+  // The getter returns a plain object: constructing the class here would turn a failed check into a defect.
+  Schema.decodeTo(ResolvedConfig, {
+    decode: SchemaGetter.transform(resolve),
+    encode: SchemaGetter.forbidden(() => "options are only decoded")
+  })
+)
+
+const decodeOptions = Schema.decodeUnknownEffect(ResolvedFromInput, { errors: "all", onExcessProperty: "error" })
+
+/**
+ * Fills in and validates options. Fails with one error that lists every rule that is broken.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decode = (options: Options | undefined): Effect.Effect<ResolvedConfig, ConfigError> =>
+  Effect.mapError(decodeOptions(options === undefined ? {} : options), toConfigError)
+
+// ----- environment -----
+
+/** `undefined` where the variable is not set or empty. */
+const optional = <A>(config: EffectConfig.Config<A>): EffectConfig.Config<A | undefined> =>
+  EffectConfig.withDefault(config, undefined)
+
+const EnvCount = Schema.Union([Schema.Literal("auto"), Schema.Int])
+
+const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfig.all({
+  username: optional(EffectConfig.String("REDIS_USERNAME")),
+  password: optional(EffectConfig.Redacted("REDIS_PASSWORD"))
+}).pipe(EffectConfig.mapEffect(({ password, username }) => {
+  if (username !== undefined && password === undefined) {
+    const issue = broken("REDIS_USERNAME is set without REDIS_PASSWORD")
+    return Effect.fail(new EffectConfig.ConfigError(new Schema.SchemaError(issue)))
+  }
+  return Effect.succeed(password && { username, password })
+}))
+
+/**
+ * Reads options from environment variables. Every variable is optional; an empty one counts as not set.
+ *
+ * **Details**
+ *
+ * - `REDIS_URL` (kept redacted), `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DATABASE`,
+ *   `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_POOL_SIZE`, `REDIS_CONNECT_TIMEOUT`,
+ *   `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
+ * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
+ *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),
+ *   `REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION`, `REDIS_MAINTENANCE_MAX_WORKERS` (or `auto`),
+ *   `REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE` (or `auto`), `REDIS_MAINTENANCE_LOG_LEVEL` (a name or 0 to 3).
+ *
+ * `Config.nested("CACHE")` turns them into `CACHE_REDIS_URL` and so on, for a second instance. What a variable says is
+ * validated by `decode`; here it fails only where it cannot be read as a value of its type.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
+  url: optional(EffectConfig.Redacted("REDIS_URL")),
+  host: optional(EffectConfig.String("REDIS_HOST")),
+  port: optional(EffectConfig.Int("REDIS_PORT")),
+  tls: optional(EffectConfig.Boolean("REDIS_TLS")),
+  database: optional(EffectConfig.Int("REDIS_DATABASE")),
+  clientName: optional(EffectConfig.String("REDIS_CLIENT_NAME")),
+  credentials: envCredentials,
+  poolSize: optional(EffectConfig.Int("REDIS_POOL_SIZE")),
+  connectTimeout: optional(EffectConfig.Duration("REDIS_CONNECT_TIMEOUT")),
+  commandTimeout: optional(EffectConfig.Duration("REDIS_COMMAND_TIMEOUT")),
+  retry: optional(EffectConfig.schema(Schema.Literals(["none", "reads"]), "REDIS_RETRY")),
+  maintenance: EffectConfig.all({
+    mode: optional(EffectConfig.schema(Mode, "REDIS_MAINTENANCE_MODE")),
+    endpointType: optional(EffectConfig.schema(EndpointTypeOrAuto, "REDIS_MAINTENANCE_ENDPOINT_TYPE")),
+    maxHandoffRetries: optional(EffectConfig.Int("REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES")),
+    handoffTimeout: optional(EffectConfig.Duration("REDIS_MAINTENANCE_HANDOFF_TIMEOUT")),
+    relaxedTimeout: optional(
+      EffectConfig.schema(
+        Schema.Union([Schema.Literal("off"), Schema.DurationFromString]),
+        "REDIS_MAINTENANCE_RELAXED_TIMEOUT"
+      )
+    ),
+    postHandoffRelaxedDuration: optional(EffectConfig.Duration("REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION")),
+    maxWorkers: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_MAX_WORKERS")),
+    handoffQueueSize: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE")),
+    logLevel: optional(EffectConfig.schema(LogLevelInput, "REDIS_MAINTENANCE_LOG_LEVEL"))
+  })
+})

@@ -1,0 +1,185 @@
+/**
+ * Where a Redis server is reached: parsing, printing, endpoint-type detection and the expiring address override.
+ *
+ * Everything here is pure and synchronous. It never dials, never resolves a name and never reads a clock: an override
+ * is data with an expiry, and the caller passes in the time.
+ *
+ * @since 0.1.0
+ */
+import * as NetAddress from "effect/net/NetAddress"
+import * as Result from "effect/Result"
+
+/**
+ * A TCP host and port, or a Unix socket's path. `host` is without brackets.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Endpoint =
+  | { readonly _tag: "Tcp"; readonly host: string; readonly port: number }
+  | { readonly _tag: "Unix"; readonly path: string }
+
+/**
+ * The port of Redis where none is written.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const defaultPort = 6379
+
+/**
+ * Makes a TCP endpoint.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const tcp = (host: string, port: number = defaultPort): Endpoint => ({ _tag: "Tcp", host, port })
+
+/**
+ * Makes a Unix-socket endpoint.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const unix = (path: string): Endpoint => ({ _tag: "Unix", path })
+
+/**
+ * Prints an endpoint as `host:port`, `[v6]:port` or `unix:path`: the form used in errors, logs, metrics and as a key.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const format = (self: Endpoint): string =>
+  self._tag === "Unix"
+    ? `unix:${self.path}`
+    : self.host.includes(":")
+    ? `[${self.host}]:${self.port}`
+    : `${self.host}:${self.port}`
+
+const isIp = (host: string): boolean => Result.isSuccess(NetAddress.ipFromString(host))
+
+const isIpv6 = (host: string): boolean => host.includes(":") && isIp(host)
+
+const isPort = (text: string): boolean => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65535
+
+const withPort = (host: string, port: string | undefined): Result.Result<Endpoint, string> => {
+  if (host === "") return Result.fail("the host is empty")
+  if (port === undefined) return Result.succeed(tcp(host))
+  return isPort(port)
+    ? Result.succeed(tcp(host, Number(port)))
+    : Result.fail("the port is not a number from 1 to 65535")
+}
+
+/**
+ * Reads the forms in which servers write an address (WIRE.md): `10.0.0.5:12000`, `name.example.com:12000`,
+ * `[2001:db8::1]:12000`, IPv6 without brackets but with a last `:port`, and any of them without a port (then 6379).
+ *
+ * **Details**
+ *
+ * Fails with a phrase that says what is wrong with the text.
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parse = (text: string): Result.Result<Endpoint, string> => {
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text)
+  if (bracketed !== null) {
+    const [, host, port] = bracketed
+    return isIpv6(host!) ? withPort(host!, port) : Result.fail("what stands in brackets is not an IPv6 address")
+  }
+  const colon = text.lastIndexOf(":")
+  if (colon === -1) return withPort(text, undefined)
+  const host = text.slice(0, colon)
+  if (!host.includes(":")) return withPort(host, text.slice(colon + 1))
+  const port = text.slice(colon + 1)
+  // The last group of an address is read as a port wherever it can be one: servers write the port (WIRE.md).
+  if (isIpv6(host) && (isPort(port) || !isIpv6(text))) return withPort(host, port)
+  return isIpv6(text) ? withPort(text, undefined) : Result.fail("it is neither host:port nor an IPv6 address")
+}
+
+/**
+ * The kinds of address a server can be asked to name as the target of a move.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DetectedType = "internal-ip" | "internal-fqdn" | "external-ip" | "external-fqdn"
+
+const isInternal = (address: string): boolean =>
+  Result.match(NetAddress.ipFromString(address), {
+    onFailure: () => false,
+    onSuccess: (ip) =>
+      NetAddress.isLoopback(ip) || NetAddress.isLinkLocal(ip) ||
+      (NetAddress.isIpv4Address(ip) ? NetAddress.isPrivate(ip) : NetAddress.isUniqueLocal(ip))
+  })
+
+/**
+ * The kind of address to ask for, from how this client reaches the server: by name under TLS, so that certificates can
+ * be verified, else by IP; internal when every address it resolves to is loopback, link-local or private.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const detectType = (
+  addresses: ReadonlyArray<string>,
+  options: { readonly tls: boolean }
+): DetectedType => {
+  const internal = addresses.length > 0 && addresses.every(isInternal)
+  return options.tls
+    ? internal ? "internal-fqdn" : "external-fqdn"
+    : internal
+    ? "internal-ip"
+    : "external-ip"
+}
+
+/**
+ * That one endpoint is being left for another, until when.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Move {
+  readonly retiring: Endpoint
+  readonly target: Endpoint
+  /** The announced end, in milliseconds of the clock. */
+  readonly until: number
+  readonly seq: bigint
+}
+
+/**
+ * Which endpoints are being left for which: the expiring address override. Configuration is never changed for it.
+ *
+ * **Details**
+ *
+ * A later move of the same endpoint replaces the earlier one. Chains (`A → B`, `B → C`) are followed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class AddressOverride {
+  private readonly moves = new Map<string, Move>()
+
+  /** Records a move, unless it leads to where it starts. What is moved to is not being left any more. */
+  set(move: Move): void {
+    if (format(move.retiring) === format(move.target)) return
+    this.moves.delete(format(move.target))
+    this.moves.set(format(move.retiring), move)
+  }
+
+  /** The move of exactly this endpoint that is in force at `now`. */
+  moveOf(endpoint: Endpoint, now: number): Move | undefined {
+    const key = format(endpoint)
+    const move = this.moves.get(key)
+    if (move === undefined || move.until > now) return move
+    this.moves.delete(key)
+    return undefined
+  }
+
+  /** Where a dial meant for `endpoint` goes at `now`. */
+  resolve(endpoint: Endpoint, now: number): Endpoint {
+    // Without end it cannot go: setting the move that would close a circle removes the one that it would run into.
+    let at = endpoint
+    for (let move = this.moveOf(at, now); move !== undefined; move = this.moveOf(at, now)) at = move.target
+    return at
+  }
+}

@@ -1,0 +1,343 @@
+/**
+ * The one error of this package: `HitlessError`, with a `reason` that says what went wrong.
+ *
+ * Every reason carries where it happened (`endpoint`), what was being sent (`command`, the name alone: arguments and
+ * credentials never enter an error), whether the command may have run on the server (`mayHaveExecuted`), whether
+ * sending it again is worth while and safe (`isRetryable`), and the maintenance window that was in force
+ * (`window`), if any. Recover from one reason with
+ * `Effect.catchReason("HitlessError", "CommandTimeout", (reason) => …)`.
+ *
+ * This module only describes failures. It never decides whether something is retried.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+const site = {
+  endpoint: Schema.optionalKey(Schema.String),
+  command: Schema.optionalKey(Schema.String),
+  window: Schema.optionalKey(Schema.String)
+}
+
+const at = (self: { readonly endpoint?: string; readonly window?: string }): string =>
+  (self.endpoint === undefined ? "" : ` at ${self.endpoint}`) +
+  (self.window === undefined ? "" : ` during ${self.window}`)
+
+const what = (self: { readonly command?: string }): string => self.command ?? "the connection"
+
+/**
+ * Why a connection could not be opened, in one word.
+ *
+ * - `Refused`: nothing listens at that address.
+ * - `TimedOut`: no connection, or no answer to the handshake, within the time allowed.
+ * - `Unresolvable`: the host name has no address.
+ * - `Untrusted`: the certificate, or the TLS handshake, was not accepted.
+ * - `Unreachable`: no route, a missing socket file, or a denied permission.
+ * - `Dropped`: the peer closed while the handshake was under way.
+ * - `Rejected`: the server answered the handshake with an error that is not about credentials.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ConnectFailureKind = Schema.Literals([
+  "Refused",
+  "TimedOut",
+  "Unresolvable",
+  "Untrusted",
+  "Unreachable",
+  "Dropped",
+  "Rejected"
+])
+
+/**
+ * The type of `ConnectFailureKind`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ConnectFailureKind = typeof ConnectFailureKind.Type
+
+/**
+ * A connection could not be opened; no command was sent on it.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectFailed extends Schema.Error<ConnectFailed>("hitless/HitlessError/ConnectFailed")({
+  _tag: Schema.tag("ConnectFailed"),
+  ...site,
+  kind: ConnectFailureKind,
+  detail: Schema.String,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** Connecting again can succeed, except where the certificate is not trusted. */
+  get isRetryable(): boolean {
+    return this.kind !== "Untrusted"
+  }
+  override get message(): string {
+    return `Could not connect${this.endpoint === undefined ? "" : ` to ${this.endpoint}`}: ${this.detail}`
+  }
+}
+
+/**
+ * The server did not accept the credentials, or asked for some where none are configured.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class AuthenticationFailed
+  extends Schema.Error<AuthenticationFailed>("hitless/HitlessError/AuthenticationFailed")({
+    _tag: Schema.tag("AuthenticationFailed"),
+    ...site,
+    detail: Schema.String,
+    mayHaveExecuted: Schema.Boolean
+  })
+{
+  /** The same credentials are refused again. */
+  get isRetryable(): boolean {
+    return false
+  }
+  override get message(): string {
+    return `Authentication failed${at(this)}: ${this.detail}`
+  }
+}
+
+/**
+ * `maintenance.mode` is `enabled` and the server does not send maintenance notifications.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class MaintenanceRefused extends Schema.Error<MaintenanceRefused>("hitless/HitlessError/MaintenanceRefused")({
+  _tag: Schema.tag("MaintenanceRefused"),
+  ...site,
+  detail: Schema.String,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** The server's answer does not change by asking again at once. */
+  get isRetryable(): boolean {
+    return false
+  }
+  override get message(): string {
+    return `Maintenance notifications are required (mode "enabled") but were refused${at(this)}: ${this.detail}`
+  }
+}
+
+/**
+ * No reply arrived within the deadline in force.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CommandTimeout extends Schema.Error<CommandTimeout>("hitless/HitlessError/CommandTimeout")({
+  _tag: Schema.tag("CommandTimeout"),
+  ...site,
+  /** How long the command had, in milliseconds, relaxation included. */
+  afterMillis: Schema.Finite,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** Safe to send again only when it was never written. */
+  get isRetryable(): boolean {
+    return !this.mayHaveExecuted
+  }
+  override get message(): string {
+    return `${what(this)} got no reply within ${this.afterMillis} ms${at(this)} (${
+      this.mayHaveExecuted ? "it may have run" : "it was never sent"
+    })`
+  }
+}
+
+/**
+ * The connection that carried the command was lost before the reply.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ConnectionLost extends Schema.Error<ConnectionLost>("hitless/HitlessError/ConnectionLost")({
+  _tag: Schema.tag("ConnectionLost"),
+  ...site,
+  detail: Schema.String,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** Safe to send again only when it was never written. */
+  get isRetryable(): boolean {
+    return !this.mayHaveExecuted
+  }
+  override get message(): string {
+    return `Connection lost${at(this)} before ${what(this)} was answered: ${this.detail} (${
+      this.mayHaveExecuted ? "it may have run" : "it did not run"
+    })`
+  }
+}
+
+/**
+ * Error codes with which a server says that it did not run the command and may run it soon (Redis error replies).
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const didNotRunCodes: ReadonlySet<string> = new Set([
+  "READONLY",
+  "LOADING",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "TRYAGAIN"
+])
+
+/**
+ * The server answered with an error reply. `code` is its first word, `detail` the whole text.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ServerReplied extends Schema.Error<ServerReplied>("hitless/HitlessError/ServerReplied")({
+  _tag: Schema.tag("ServerReplied"),
+  ...site,
+  code: Schema.String,
+  detail: Schema.String,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** Only for codes that mean "did not run, may run soon" (`didNotRunCodes`), unless other commands of a batch ran. */
+  get isRetryable(): boolean {
+    return !this.mayHaveExecuted && didNotRunCodes.has(this.code)
+  }
+  override get message(): string {
+    return `${what(this)} was answered with an error${at(this)}: ${this.detail}`
+  }
+}
+
+/**
+ * The peer sent bytes that are not RESP, or a reply where none was owed. That one connection is closed.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ProtocolViolation extends Schema.Error<ProtocolViolation>("hitless/HitlessError/ProtocolViolation")({
+  _tag: Schema.tag("ProtocolViolation"),
+  ...site,
+  detail: Schema.String,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** The command's fate is unknown, so it is not sent again. */
+  get isRetryable(): boolean {
+    return false
+  }
+  override get message(): string {
+    return `Protocol violation${at(this)}: ${this.detail}`
+  }
+}
+
+/**
+ * `EXEC` did not run: a watched key changed, or the server refused a queued command. Nothing of the transaction ran.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class TransactionAborted extends Schema.Error<TransactionAborted>("hitless/HitlessError/TransactionAborted")({
+  _tag: Schema.tag("TransactionAborted"),
+  ...site,
+  detail: Schema.String,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** Nothing ran, so the whole transaction may be tried again. */
+  get isRetryable(): boolean {
+    return true
+  }
+  override get message(): string {
+    return `Transaction aborted${at(this)}, nothing ran: ${this.detail}`
+  }
+}
+
+/**
+ * Too many commands are outstanding; this one was not accepted.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Overloaded extends Schema.Error<Overloaded>("hitless/HitlessError/Overloaded")({
+  _tag: Schema.tag("Overloaded"),
+  ...site,
+  /** The limit that was reached, in commands. */
+  limit: Schema.Finite,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** It did not run; later there may be room. */
+  get isRetryable(): boolean {
+    return true
+  }
+  override get message(): string {
+    return `${what(this)} was not accepted: ${this.limit} commands are outstanding already`
+  }
+}
+
+/**
+ * The client's scope is closed, or closing.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Closed extends Schema.Error<Closed>("hitless/HitlessError/Closed")({
+  _tag: Schema.tag("Closed"),
+  ...site,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** A closed client does not open again. */
+  get isRetryable(): boolean {
+    return false
+  }
+  override get message(): string {
+    return `The client is closed: ${what(this)} ${
+      this.mayHaveExecuted ? "was not answered in time and may have run" : "was not sent"
+    }`
+  }
+}
+
+/**
+ * Every reason a `HitlessError` can have.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const HitlessErrorReason = Schema.Union([
+  ConnectFailed,
+  AuthenticationFailed,
+  MaintenanceRefused,
+  CommandTimeout,
+  ConnectionLost,
+  ServerReplied,
+  ProtocolViolation,
+  TransactionAborted,
+  Overloaded,
+  Closed
+])
+
+/**
+ * The type of `HitlessErrorReason`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type HitlessErrorReason = typeof HitlessErrorReason.Type
+
+/**
+ * What every failing operation of this package fails with.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class HitlessError extends Schema.Error<HitlessError>("hitless/HitlessError")({
+  _tag: Schema.tag("HitlessError"),
+  reason: HitlessErrorReason
+}) {
+  /** Whether the command may have run on the server: `false` means that it certainly did not. */
+  get mayHaveExecuted(): boolean {
+    return this.reason.mayHaveExecuted
+  }
+  /** Whether sending the same thing again is safe and may succeed. */
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+  override get message(): string {
+    return this.reason.message
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * `Transport` opens byte connections to endpoints: the only door to the network.
+ *
+ * The service yields an `effect/socket/Socket` for an `Endpoint`; acquiring the socket's reader dials, and the scope of
+ * that acquisition owns the connection. `hitless/node` provides it over `node:net` and `node:tls`. This module also
+ * says what a failed dial means (`connectFailure`), by the error codes that Node, Bun and Deno share. It never speaks
+ * RESP, never retries and never keeps a connection.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Dns from "effect/net/Dns"
+import type * as Redacted from "effect/Redacted"
+import type * as Socket from "effect/socket/Socket"
+import type { Endpoint } from "./Endpoint.ts"
+import type { ConnectFailureKind } from "./HitlessError.ts"
+
+/**
+ * How a TLS connection is verified and what it presents.
+ *
+ * **Details**
+ *
+ * The peer is verified against the system's roots, or `ca` when given, unless `rejectUnauthorized` is `false`.
+ * `servername` is the name used for SNI and for the certificate check; without it the endpoint's host name is used.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TlsOptions {
+  readonly servername?: string | undefined
+  readonly ca?: string | Uint8Array | ReadonlyArray<string | Uint8Array> | undefined
+  readonly cert?: string | Uint8Array | undefined
+  readonly key?: Redacted.Redacted<string | Uint8Array> | undefined
+  readonly passphrase?: Redacted.Redacted<string> | undefined
+  readonly rejectUnauthorized?: boolean | undefined
+}
+
+/**
+ * The service that opens sockets and resolves names.
+ *
+ * **Details**
+ *
+ * `open` itself does no I/O: acquiring the returned socket's `reader` dials, and fails with a `SocketOpenError` whose
+ * cause carries the platform's error code. `resolve` gives the IP addresses of a host name, as text, in the resolver's
+ * order; an IP address resolves to itself.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Transport extends Context.Service<Transport, {
+  readonly open: (
+    endpoint: Endpoint,
+    options: { readonly tls: TlsOptions | undefined }
+  ) => Effect.Effect<Socket.Socket>
+  readonly resolve: (host: string) => Effect.Effect<ReadonlyArray<string>, Dns.DnsError>
+}>()("hitless/Transport") {}
+
+const codeOf = (cause: unknown): string => {
+  if (typeof cause !== "object" || cause === null) return ""
+  if ("code" in cause && typeof cause.code === "string") return cause.code
+  // Happy Eyeballs reports one AggregateError for all addresses of a name.
+  if ("errors" in cause && Array.isArray(cause.errors) && cause.errors.length > 0) return codeOf(cause.errors[0])
+  return ""
+}
+
+const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO|HOSTNAME_MISMATCH/
+
+/**
+ * What a socket error means when it ends a dial or a handshake: the kind of failure and a sentence for people.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const connectFailure = (
+  error: Socket.SocketError
+): { readonly kind: ConnectFailureKind; readonly detail: string } => {
+  const reason = error.reason
+  if (reason._tag === "SocketCloseError") {
+    return { kind: "Dropped", detail: "the peer closed the connection during the handshake" }
+  }
+  if (reason._tag === "SocketOpenError" && reason.kind === "Timeout") {
+    return { kind: "TimedOut", detail: "no answer within the time allowed" }
+  }
+  const code = codeOf(reason.cause)
+  switch (code) {
+    case "ECONNREFUSED":
+      return { kind: "Refused", detail: "connection refused, nothing listens at that address (ECONNREFUSED)" }
+    case "ETIMEDOUT":
+      return { kind: "TimedOut", detail: "the network gave no answer (ETIMEDOUT)" }
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+    case "EAI_NONAME":
+      return { kind: "Unresolvable", detail: `the host name could not be resolved (${code})` }
+    case "ENOENT":
+      return { kind: "Unreachable", detail: "the socket file does not exist (ENOENT)" }
+    case "EACCES":
+    case "EPERM":
+      return { kind: "Unreachable", detail: `permission denied (${code})` }
+    case "EHOSTUNREACH":
+    case "ENETUNREACH":
+    case "EADDRNOTAVAIL":
+    case "EHOSTDOWN":
+    case "ENETDOWN":
+      return { kind: "Unreachable", detail: `no route to that address (${code})` }
+    case "ECONNRESET":
+    case "EPIPE":
+      return { kind: "Dropped", detail: `the peer reset the connection (${code})` }
+  }
+  if (untrusted.test(code)) {
+    return { kind: "Untrusted", detail: `the TLS handshake was not accepted (${code})` }
+  }
+  const text = reason.cause instanceof Error ? reason.cause.message : String(reason.cause)
+  return { kind: "Unreachable", detail: code === "" ? text : `${text} (${code})` }
+}

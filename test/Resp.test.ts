@@ -1,0 +1,773 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Schema from "effect/Schema"
+import * as Resp from "../src/Resp.ts"
+
+type Event = readonly ["reply", unknown] | readonly ["push", ReadonlyArray<unknown>]
+
+const reply = (value: unknown): Event => ["reply", value]
+const push = (...elements: ReadonlyArray<unknown>): Event => ["push", elements]
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+
+const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    whole.set(chunk, at)
+    at += chunk.length
+  }
+  return whole
+}
+
+/** Cuts bytes into chunks of the given sizes, taken in turn. Each chunk has memory of its own, as a socket's have. */
+const cut = (bytes: Uint8Array, ...sizes: ReadonlyArray<number>): Array<Uint8Array> => {
+  const chunks: Array<Uint8Array> = []
+  for (let at = 0; at < bytes.length;) {
+    const chunk = bytes.slice(at, at + sizes[chunks.length % sizes.length])
+    chunks.push(chunk)
+    at += chunk.length
+  }
+  return chunks
+}
+
+interface Decoded {
+  readonly events: Array<Event>
+  readonly error: Resp.RespError | undefined
+}
+
+interface DecodeOptions extends Resp.Limits {
+  readonly asBytes?: boolean | undefined
+}
+
+const decode = (chunks: ReadonlyArray<Uint8Array>, options: DecodeOptions = {}): Decoded => {
+  const events: Array<Event> = []
+  const decoder = Resp.makeDecoder({
+    blobsAsBytes: () => options.asBytes === true,
+    onReply: (value) => events.push(reply(value)),
+    onPush: (elements) => events.push(push(...elements))
+  }, options)
+  let error: Resp.RespError | undefined
+  for (const chunk of chunks) {
+    error = decoder.push(chunk)
+  }
+  return { events, error }
+}
+
+/** Asserts the same result for the whole, for every cut in two, for every byte alone and for odd cuts. */
+const assertAtEveryCut = (wire: string | Uint8Array, check: (decoded: Decoded) => void, options?: DecodeOptions) => {
+  const bytes = typeof wire === "string" ? bytesOf(wire) : wire
+  check(decode([bytes], options))
+  for (let at = 0; at <= bytes.length; at++) {
+    check(decode([bytes.slice(0, at), bytes.slice(at)], options))
+  }
+  check(decode(cut(bytes, 1), options))
+  check(decode(cut(bytes, 2, 3), options))
+}
+
+const error = (message: string) => new Resp.ErrorReply(message)
+const record = (entries: Record<string, unknown>): unknown => Object.assign(Object.create(null), entries)
+
+const goldens: ReadonlyArray<readonly [name: string, wire: string, ...events: ReadonlyArray<Event>]> = [
+  ["the simple string OK", "+OK\r\n", reply("OK")],
+  ["simple strings that only resemble OK", "+O\r\n+OKAY\r\n+OM\r\n", reply("O"), reply("OKAY"), reply("OM")],
+  ["an empty simple string", "+\r\n", reply("")],
+  ["a simple string beyond ASCII", "+grüß dich, 世界\r\n", reply("grüß dich, 世界")],
+  ["a simple error", "-ERR unknown command 'FOO'\r\n", reply(error("ERR unknown command 'FOO'"))],
+  ["a simple error of one word", "-NOAUTH\r\n", reply(error("NOAUTH"))],
+  ["a blob error", "!21\r\nSYNTAX invalid syntax\r\n", reply(error("SYNTAX invalid syntax"))],
+  ["an integer", ":1000\r\n", reply(1000)],
+  ["signed integers", ":-42\r\n:+42\r\n:-0\r\n:0\r\n", reply(-42), reply(42), reply(0), reply(0)],
+  [
+    "the largest integers that are numbers",
+    ":9007199254740991\r\n:-9007199254740991\r\n",
+    reply(9007199254740991),
+    reply(-9007199254740991)
+  ],
+  [
+    "integers beyond 2^53",
+    ":9007199254740993\r\n:-9223372036854775808\r\n",
+    reply(9007199254740993n),
+    reply(-9223372036854775808n)
+  ],
+  ["a blob", "$5\r\nhello\r\n", reply("hello")],
+  ["an empty blob", "$0\r\n\r\n", reply("")],
+  ["a blob that looks like RESP", "$11\r\n$3\r\nfoo\r\n:1\r\n", reply("$3\r\nfoo\r\n:1")],
+  ["a blob with NUL, CR and LF", "$5\r\n\0\r\n\r\n\r\n", reply("\0\r\n\r\n")],
+  [
+    "blobs of two, three and four byte characters",
+    "$2\r\né\r\n$9\r\n日本語\r\n$4\r\n😀\r\n",
+    reply("é"),
+    reply("日本語"),
+    reply("😀")
+  ],
+  ["a blob longer than short text", `$40\r\n${"0123456789".repeat(4)}\r\n`, reply("0123456789".repeat(4))],
+  ["a long blob beyond ASCII", `$48\r\n${"日".repeat(16)}\r\n`, reply("日".repeat(16))],
+  ["a blob with a byte order mark", "$4\r\n\uFEFFa\r\n", reply("\uFEFFa")],
+  ["all three nulls", "_\r\n$-1\r\n*-1\r\n", reply(null), reply(null), reply(null)],
+  ["booleans", "#t\r\n#f\r\n", reply(true), reply(false)],
+  ["doubles", ",1.23\r\n,10\r\n,-0.5\r\n,+2.5\r\n,10.\r\n", reply(1.23), reply(10), reply(-0.5), reply(2.5), reply(10)],
+  ["the negative zero of doubles", ",-0\r\n,-0.0\r\n", reply(-0), reply(-0)],
+  ["doubles with an exponent", ",1e3\r\n,1.5E+300\r\n,-2e-7\r\n", reply(1000), reply(1.5e300), reply(-2e-7)],
+  [
+    "doubles with more digits than are exact",
+    ",3.1415926535897931\r\n,0.1000000000000000055511151231257827\r\n,12345678901234567890\r\n",
+    reply(Math.PI),
+    reply(0.1),
+    reply(12345678901234567000)
+  ],
+  ["infinities", ",inf\r\n,+inf\r\n,-inf\r\n", reply(Infinity), reply(Infinity), reply(-Infinity)],
+  ["not a number", ",nan\r\n,-nan\r\n", reply(NaN), reply(NaN)],
+  [
+    "big numbers, small ones too",
+    "(3492890328409238509324850943850943825024385\r\n(-7\r\n(+7\r\n",
+    reply(3492890328409238509324850943850943825024385n),
+    reply(-7n),
+    reply(7n)
+  ],
+  ["a verbatim string", "=15\r\ntxt:Some string\r\n", reply("Some string")],
+  ["an empty verbatim string", "=4\r\nmkd:\r\n", reply("")],
+  ["an array", "*3\r\n$1\r\na\r\n:2\r\n_\r\n", reply(["a", 2, null])],
+  ["an empty array", "*0\r\n", reply([])],
+  ["nested arrays", "*2\r\n*2\r\n:1\r\n*0\r\n*1\r\n*1\r\n+x\r\n", reply([[1, []], [["x"]]])],
+  ["an error inside an array", "*2\r\n+OK\r\n-ERR no\r\n", reply(["OK", error("ERR no")])],
+  ["a set", "~3\r\n+a\r\n+b\r\n+a\r\n", reply(["a", "b", "a"])],
+  ["a map", "%2\r\n$1\r\na\r\n:1\r\n+b\r\n*1\r\n#t\r\n", reply(record({ a: 1, b: [true] }))],
+  ["an empty map", "%0\r\n", reply(record({}))],
+  ["maps inside maps", "%1\r\n+a\r\n%1\r\n+b\r\n%0\r\n", reply(record({ a: record({ b: record({}) }) }))],
+  [
+    "a map with scalar keys",
+    "%5\r\n:1\r\n+a\r\n#t\r\n+b\r\n,1.5\r\n+c\r\n_\r\n+d\r\n(12\r\n+e\r\n",
+    reply(record({ 1: "a", true: "b", 1.5: "c", null: "d", 12: "e" }))
+  ],
+  [
+    "a map with an aggregate among its keys",
+    "%2\r\n+a\r\n:1\r\n*1\r\n:2\r\n:3\r\n",
+    reply(new Map<unknown, unknown>([["a", 1], [[2], 3]]))
+  ],
+  ["an attribute before a reply", "|1\r\n+ttl\r\n:3600\r\n$1\r\na\r\n", reply("a")],
+  ["attributes before an attribute", "|1\r\n+a\r\n:1\r\n|0\r\n|1\r\n+b\r\n:2\r\n:3\r\n", reply(3)],
+  ["an attribute before an element", "*3\r\n:1\r\n|1\r\n+ttl\r\n:3600\r\n:2\r\n:3\r\n", reply([1, 2, 3])],
+  ["an attribute inside an attribute", "|1\r\n|1\r\n+a\r\n+b\r\n+c\r\n*1\r\n+d\r\n:1\r\n", reply(1)],
+  ["an attribute before a key", "%1\r\n|1\r\n+a\r\n+b\r\n+k\r\n|0\r\n+v\r\n", reply(record({ k: "v" }))],
+  ["an attribute before a push", "|1\r\n+a\r\n+b\r\n>1\r\n+p\r\n", push("p")],
+  ["a push before any reply", ">2\r\n+message\r\n$1\r\na\r\n+OK\r\n", push("message", "a"), reply("OK")],
+  [
+    "pushes between the replies of a pipeline",
+    "+OK\r\n>1\r\n+a\r\n>1\r\n+b\r\n*1\r\n:1\r\n>1\r\n+c\r\n$1\r\nx\r\n",
+    reply("OK"),
+    push("a"),
+    push("b"),
+    reply([1]),
+    push("c"),
+    reply("x")
+  ],
+  ["an empty push", ">0\r\n", push()],
+  [
+    "maintenance pushes",
+    ">4\r\n$6\r\nMOVING\r\n:1\r\n:15\r\n_\r\n>3\r\n$9\r\nSMIGRATED\r\n:5\r\n*1\r\n*2\r\n+a:1\r\n+b:2\r\n",
+    push("MOVING", 1, 15, null),
+    push("SMIGRATED", 5, [["a:1", "b:2"]])
+  ],
+  ["a streamed string", "$?\r\n;4\r\nHell\r\n;5\r\no wor\r\n;1\r\nd\r\n;0\r\n", reply("Hello word")],
+  ["an empty streamed string", "$?\r\n;0\r\n", reply("")],
+  ["a streamed array", "*?\r\n:1\r\n+a\r\n*?\r\n.\r\n.\r\n", reply([1, "a", []])],
+  ["a streamed set", "~?\r\n:1\r\n:2\r\n.\r\n", reply([1, 2])],
+  ["a streamed map", "%?\r\n+a\r\n:1\r\n+b\r\n$?\r\n;1\r\nc\r\n;0\r\n.\r\n", reply(record({ a: 1, b: "c" }))],
+  [
+    "streamed aggregates inside others",
+    "*2\r\n~?\r\n*1\r\n:1\r\n.\r\n%?\r\n.\r\n",
+    reply([[[1]], record({})])
+  ]
+]
+
+const malformed: ReadonlyArray<readonly [name: string, wire: string, offset: number, expected: string]> = [
+  ["an unknown type byte", "+OK\r\nHTTP/1.1 400\r\n", 5, "a type byte"],
+  ["a part outside a streamed string", ";1\r\na\r\n", 0, "a type byte"],
+  ["an end outside a streamed aggregate", ".\r\n", 0, "a value"],
+  ["an end inside a counted array", "*2\r\n:1\r\n.\r\n", 8, "a value"],
+  ["an end with more text", "*?\r\n.x\r\n", 5, "CRLF"],
+  ["an end between key and value", "%?\r\n+a\r\n.\r\n", 8, "a value"],
+  ["an end after an attribute", "*?\r\n|0\r\n.\r\n", 8, "a value"],
+  ["a push inside an array", "*1\r\n>1\r\n+a\r\n", 4, "a value that is not a push"],
+  ["a push inside an attribute", "|1\r\n+a\r\n>0\r\n", 8, "a value that is not a push"],
+  ["a push inside a streamed string", "$?\r\n>0\r\n", 4, "a part of a streamed string"],
+  ["a blob inside a streamed string", "$?\r\n;1\r\na\r\n$1\r\nb\r\n", 11, "a part of a streamed string"],
+  ["a line feed without carriage return", "+a\nb\r\n", 2, "CR before LF"],
+  ["a carriage return without line feed", "+a\rb\r\n", 3, "LF after CR"],
+  ["two carriage returns", "+a\r\r\n", 3, "LF after CR"],
+  ["a blob longer than announced", "$1\r\nab\r\n", 5, "CRLF after a payload"],
+  ["a blob that ends in CR alone", "$1\r\na\rb\r\n", 6, "CRLF after a payload"],
+  ["a length with garbage", "$1x\r\na\r\n", 2, "a decimal length"],
+  ["an empty length", "$\r\n\r\n", 1, "a decimal length"],
+  ["a length with a sign", "$+1\r\na\r\n", 1, "a decimal length"],
+  ["a length with a space", "* 1\r\n:1\r\n", 1, "a decimal length"],
+  ["a negative length other than -1", "$-2\r\n", 2, "1, for -1 is the only negative length"],
+  ["a null length with garbage", "*-10\r\n", 3, "CRLF"],
+  ["a negative map", "%-1\r\n", 1, "a decimal length"],
+  ["a negative blob error", "!-1\r\n", 1, "a decimal length"],
+  ["a streamed length with garbage", "$?1\r\n", 2, "CRLF"],
+  ["a streamed push", ">?\r\n", 1, "a decimal length"],
+  ["a streamed attribute", "|?\r\n", 1, "a decimal length"],
+  ["an integer with garbage", ":12a\r\n", 3, "a digit"],
+  ["an empty integer", ":\r\n", 1, "a digit"],
+  ["an integer that is only a sign", ":-\r\n", 2, "a digit"],
+  ["an integer with two signs", ":+-1\r\n", 2, "a digit"],
+  ["an integer of twenty digits", ":10000000000000000000\r\n", 20, "an integer of at most 19 digits"],
+  ["a big number with garbage", "(12 \r\n", 3, "a digit"],
+  ["an empty big number", "(\r\n", 1, "a digit"],
+  ["an empty double", ",\r\n", 1, "a digit"],
+  ["a double without a whole part", ",.5\r\n", 1, "a digit"],
+  ["a double with garbage", ",1.5x\r\n", 4, "CRLF"],
+  ["a double with two points", ",1.5.2\r\n", 4, "CRLF"],
+  ["a double with an empty exponent", ",1e\r\n", 3, "a digit"],
+  ["a hexadecimal double", ",0x10\r\n", 2, "CRLF"],
+  ["a spelled-out infinity", ",Infinity\r\n", 1, "a digit"],
+  ["a null with text", "_x\r\n", 1, "CRLF"],
+  ["a boolean that is neither", "#x\r\n", 1, "t or f"],
+  ["an empty boolean", "#\r\n", 1, "t or f"],
+  ["a boolean with more text", "#tt\r\n", 2, "CRLF"],
+  ["a verbatim string without a format", "=3\r\ntxt\r\n", 4, "a format of three letters and a colon"],
+  ["a verbatim string without a colon", "=6\r\ntxt-ab\r\n", 4, "a format of three letters and a colon"]
+]
+
+const nested = (levels: number): string => "*1\r\n".repeat(levels) + ":1\r\n"
+
+describe("decoder", () => {
+  for (const [name, wire, ...events] of goldens) {
+    it(`decodes ${name}`, () => {
+      assertAtEveryCut(wire, (decoded) => assert.deepStrictEqual(decoded, { events, error: undefined }))
+    })
+  }
+
+  it("decodes all goldens as one stream", () => {
+    const wire = bytesOf(goldens.map(([, wire]) => wire).join(""))
+    const events = goldens.flatMap(([, , ...events]) => events)
+    for (const size of [1, 7, 64, 1000, wire.length]) {
+      assert.deepStrictEqual(decode(cut(wire, size)), { events, error: undefined })
+    }
+  })
+
+  it("joins the parts of a streamed string before it decodes them as text", () => {
+    const [first, second] = cut(bytesOf("é"), 1)
+    const wire = concat([bytesOf("$?\r\n;1\r\n"), first, bytesOf("\r\n;1\r\n"), second, bytesOf("\r\n;0\r\n")])
+    assertAtEveryCut(wire, ({ events }) => assert.deepStrictEqual(events, [reply("é")]))
+  })
+
+  it("reads bytes that are not UTF-8 as replacement characters", () => {
+    const wire = concat([
+      bytesOf("$2\r\n"),
+      Uint8Array.of(0xff, 0x61),
+      bytesOf("\r\n+"),
+      Uint8Array.of(0xc3),
+      bytesOf("\r\n")
+    ])
+    assertAtEveryCut(wire, ({ events }) => assert.deepStrictEqual(events, [reply("\uFFFDa"), reply("\uFFFD")]))
+  })
+
+  it("decodes short text of every length", () => {
+    const texts = Array.from(
+      { length: 40 },
+      (_, length) => "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop".slice(0, length)
+    )
+    const wire = bytesOf(texts.map((text) => `$${text.length}\r\n${text}\r\n+${text}\r\n`).join(""))
+    assert.deepStrictEqual(decode([wire]).events, texts.flatMap((text) => [reply(text), reply(text)]))
+  })
+
+  it("reads the code of an error from its first word", () => {
+    assert.strictEqual(error("WRONGTYPE Operation against a key").code, "WRONGTYPE")
+    assert.strictEqual(error("NOAUTH").code, "NOAUTH")
+  })
+
+  it("makes maps without a prototype, so that no key is special", () => {
+    const { events } = decode([bytesOf("%3\r\n+__proto__\r\n+a\r\n+constructor\r\n+b\r\n+toString\r\n+c\r\n")])
+    const map = events[0][1] as object
+    assert.strictEqual(Object.getPrototypeOf(map), null)
+    assert.deepStrictEqual(Object.entries(map), [["__proto__", "a"], ["constructor", "b"], ["toString", "c"]])
+  })
+
+  it("decodes the blobs of a reply as bytes when asked to, and nothing else", () => {
+    const wire =
+      "*5\r\n$2\r\nab\r\n+cd\r\n%1\r\n$1\r\nk\r\n$1\r\nv\r\n$?\r\n;1\r\ns\r\n;0\r\n=5\r\ntxt:t\r\n>1\r\n$1\r\np\r\n$0\r\n\r\n"
+    const expected = [
+      reply([Uint8Array.of(97, 98), "cd", record({ k: Uint8Array.of(118) }), Uint8Array.of(115), "t"]),
+      push("p"),
+      reply(new Uint8Array(0))
+    ]
+    assertAtEveryCut(wire, ({ events }) => assert.deepStrictEqual(events, expected), { asBytes: true })
+  })
+
+  it("asks once per reply, at its first byte", () => {
+    const log: Array<string> = []
+    let asked = 0
+    const decoder = Resp.makeDecoder({
+      blobsAsBytes: () => {
+        log.push("(ask)")
+        return ++asked === 2
+      },
+      onReply: (value) => log.push(Array.isArray(value) ? "(array of bytes)" : "(text)"),
+      onPush: () => log.push("(push)")
+    })
+    for (const chunk of cut(bytesOf(">1\r\n+p\r\n$1\r\na\r\n|1\r\n+a\r\n+b\r\n*1\r\n$1\r\nb\r\n"), 1)) {
+      decoder.push(chunk)
+      log.push(textOf(chunk).trim())
+    }
+    assert.strictEqual(log.join(""), ">1+p(push)(ask)$1a(text)|1+a+b(ask)*1$1b(array of bytes)")
+  })
+
+  it("gives bytes of every size that later chunks and later values leave alone", () => {
+    const sizes = [0, 1, 64, 65, 200, 1024, 1025, 5000, 70_000]
+    const values = [...sizes, ...sizes].map((size, index) => new Uint8Array(size).fill(index + 1))
+    const wire = concat(values.flatMap((value) => [bytesOf(`$${value.length}\r\n`), value, bytesOf("\r\n")]))
+    for (const size of [wire.length, 65_536, 1460, 33]) {
+      const { events } = decode(cut(wire, size), { asBytes: true })
+      assert.deepStrictEqual(events, values.map(reply))
+    }
+  })
+
+  it("does not keep a large chunk alive for a small byte value", () => {
+    const wire = bytesOf("$100\r\n" + "a".repeat(100) + "\r\n$60000\r\n" + "b".repeat(60_000) + "\r\n")
+    const [small, large] = decode([wire], { asBytes: true }).events.map(([, value]) => value as Uint8Array)
+    assert.isAtMost(small.buffer.byteLength, 8192)
+    assert.strictEqual(large.buffer, wire.buffer)
+  })
+
+  it("decodes a large blob that comes in chunks of 64 KiB, among others", () => {
+    const value = new Uint8Array(20_000_000)
+    for (let i = 0; i < value.length; i++) {
+      value[i] = i % 127
+    }
+    const wire = concat([bytesOf("*3\r\n:1\r\n$20000000\r\n"), value, bytesOf("\r\n:2\r\n+next\r\n")])
+    const chunks = cut(wire, 65_536)
+    assert.deepStrictEqual(decode(chunks).events, [reply([1, textOf(value), 2]), reply("next")])
+    const bytes = decode(chunks, { asBytes: true }).events
+    assert.isTrue(textOf((bytes[0][1] as [number, Uint8Array, number])[1]) === textOf(value))
+  })
+
+  it("decodes a long line and a large array that come byte by byte", () => {
+    const line = "x".repeat(100_000)
+    const wire = bytesOf(`+${line}\r\n*20000\r\n${":1\r\n".repeat(20_000)}`)
+    assert.deepStrictEqual(decode(cut(wire, 1)).events, [reply(line), reply(new Array(20_000).fill(1))])
+  })
+
+  it("ignores empty chunks", () => {
+    const chunks = cut(bytesOf("$5\r\nhello\r\n:1\r\n"), 1).flatMap((chunk) => [new Uint8Array(0), chunk])
+    assert.deepStrictEqual(decode(chunks), { events: [reply("hello"), reply(1)], error: undefined })
+  })
+
+  it("makes no callback after it was stopped by one", () => {
+    for (const stopAt of [1, 2, 3, 4]) {
+      const log: Array<string> = []
+      const decoder = Resp.makeDecoder({
+        blobsAsBytes: () => note("ask"),
+        onReply: () => note("reply"),
+        onPush: () => note("push")
+      })
+      const note = (name: string): boolean => {
+        if (log.push(name) === stopAt) {
+          decoder.stop()
+        }
+        return false
+      }
+      assert.isUndefined(decoder.push(bytesOf("+a\r\n>1\r\n+p\r\n*0\r\n+b\r\n")))
+      assert.isUndefined(decoder.push(bytesOf("+c\r\nnonsense")))
+      assert.deepStrictEqual(log, ["ask", "reply", "push", "ask"].slice(0, stopAt))
+    }
+  })
+})
+
+describe("malformed input", () => {
+  for (const [name, wire, offset, expected] of malformed) {
+    it(`refuses ${name}`, () => {
+      assertAtEveryCut(wire, (decoded) => {
+        assert.strictEqual(decoded.error?._tag, "RespError")
+        assert.deepStrictEqual([decoded.error?.offset, decoded.error?.expected], [offset, expected])
+        assert.strictEqual(decoded.error?.message, `Resp: expected ${expected} at offset ${offset}`)
+      })
+    })
+  }
+
+  it("hands over what came before it", () => {
+    assertAtEveryCut("+a\r\n>1\r\n+p\r\n$x\r\n+b\r\n", ({ events, error }) => {
+      assert.deepStrictEqual(events, [reply("a"), push("p")])
+      assert.strictEqual(error?.offset, 13)
+    })
+  })
+
+  it("is final: every later push returns the same error and nothing is decoded", () => {
+    const events: Array<unknown> = []
+    const decoder = Resp.makeDecoder({
+      blobsAsBytes: () => false,
+      onReply: (value) => events.push(value),
+      onPush: (elements) => events.push(elements)
+    })
+    const first = decoder.push(bytesOf("?"))
+    assert.strictEqual(first?.offset, 0)
+    assert.strictEqual(decoder.push(bytesOf("+OK\r\n")), first)
+    assert.deepStrictEqual(events, [])
+  })
+
+  it("counts offsets over all chunks", () => {
+    const chunk = bytesOf("$5\r\nhello\r\n")
+    const { error } = decode([...new Array(1000).fill(chunk), bytesOf("+a\r\nX")])
+    assert.strictEqual(error?.offset, 11_004)
+  })
+})
+
+describe("limits", () => {
+  const assertTooLarge = (wire: string, maxFrameBytes: number, offset: number) =>
+    assertAtEveryCut(wire, ({ error }) => {
+      assert.deepStrictEqual([error?.offset, error?.expected], [offset, `a value of at most ${maxFrameBytes} bytes`])
+    }, { maxFrameBytes })
+
+  for (
+    const wire of [
+      "$10\r\n0123456789\r\n",
+      "+0123456789abcd\r\n",
+      ":000000000000012\r\n",
+      "*2\r\n$1\r\na\r\n:23\r\n",
+      "%1\r\n+a\r\n*1\r\n_\r\n",
+      "|1\r\n+a\r\n_\r\n:12345\r\n",
+      "*?\r\n+abc\r\n_\r\n.\r\n",
+      "$?\r\n;1\r\na\r\n;0\r\n"
+    ]
+  ) {
+    it(`takes ${JSON.stringify(wire)} at the frame limit and refuses it one byte below`, () => {
+      const before = "+OK\r\n"
+      assertAtEveryCut(before + wire + before, ({ events, error }) => {
+        assert.isUndefined(error)
+        assert.strictEqual(events.length, 3)
+      }, { maxFrameBytes: wire.length })
+      assertTooLarge(before + wire + before, wire.length - 1, before.length)
+    })
+  }
+
+  it("refuses an announced length or count before any of it has come", () => {
+    const least: ReadonlyArray<readonly [header: string, bytes: number]> = [
+      ["$1000\r\n", 1000 + 2],
+      ["!1000\r\n", 1000 + 2],
+      ["=1000\r\n", 1000 + 2],
+      ["*1000\r\n", 1000 * 3],
+      ["~1000\r\n", 1000 * 3],
+      [">1000\r\n", 1000 * 3],
+      ["%1000\r\n", 1000 * 6],
+      ["|1000\r\n", 1000 * 6]
+    ]
+    for (const [header, bytes] of least) {
+      assertAtEveryCut(header, ({ error }) => assert.isUndefined(error), { maxFrameBytes: header.length + bytes })
+      assertTooLarge(header, header.length + bytes - 1, 0)
+    }
+    assertTooLarge("*2\r\n:1\r\n$1000\r\n", 1000, 0)
+    assertTooLarge("$?\r\n;1000\r\n", 1000, 0)
+  })
+
+  it("refuses an unfinished line that is too long", () => {
+    assertTooLarge("+OK\r\n+" + "x".repeat(20), 20, 5)
+  })
+
+  it("allows 512 MiB for one value unless told otherwise", () => {
+    assert.isUndefined(decode([bytesOf(`$${512 * 1024 * 1024 - 14}\r\n`)]).error)
+    for (const length of [512 * 1024 * 1024, 2 ** 53, "9".repeat(400)]) {
+      const { error } = decode([bytesOf(`$${length}\r\n`)])
+      assert.strictEqual(error?.expected, "a value of at most 536870912 bytes")
+      assert.strictEqual(decode([bytesOf(`*${length}\r\n`)]).error?.expected, error?.expected)
+    }
+  })
+
+  it("allows 128 levels of nesting unless told otherwise", () => {
+    assert.strictEqual(decode([bytesOf(nested(128))]).events.length, 1)
+    const { error } = decode([bytesOf(nested(129))])
+    assert.deepStrictEqual([error?.offset, error?.expected], [128 * 4, "at most 128 levels of nesting"])
+  })
+
+  it("counts every kind of aggregate as a level, empty ones too", () => {
+    for (const inner of ["*0\r\n", "~0\r\n", "%0\r\n", "|0\r\n:1\r\n", "*?\r\n.\r\n"]) {
+      for (const outer of ["*1\r\n", "~1\r\n", ">1\r\n", "%1\r\n:1\r\n"]) {
+        assertAtEveryCut(outer + inner, ({ events }) => assert.strictEqual(events.length, 1), { maxDepth: 2 })
+        assertAtEveryCut(outer + inner, ({ error }) => assert.strictEqual(error?.offset, outer.length), { maxDepth: 1 })
+      }
+    }
+    assert.isUndefined(decode([bytesOf("*-1\r\n")], { maxDepth: 0 }).error)
+  })
+
+  it("refuses big numbers that would take long to read", () => {
+    const digits = "7".repeat(100_000)
+    assert.deepStrictEqual(decode([bytesOf(`(${digits}\r\n`)]).events, [reply(BigInt(digits))])
+    const { error } = decode([bytesOf(`(-${digits}7\r\n`)])
+    assert.deepStrictEqual(
+      [error?.offset, error?.expected],
+      [100_002, "an integer of at most 100000 digits"]
+    )
+  })
+})
+
+const { ReplyValue } = Resp
+
+/** Every reply, in the order of its tags, and how both protocols spell it. */
+const replies: ReadonlyArray<readonly [value: Resp.ReplyValue, resp2: string, resp3: string]> = [
+  [ReplyValue.Simple({ text: "OK" }), "+OK\r\n", "+OK\r\n"],
+  [ReplyValue.Simple({ text: "a\r\n:1" }), "+a  :1\r\n", "+a  :1\r\n"],
+  [ReplyValue.Error({ text: "ERR no\nway" }), "-ERR no way\r\n", "-ERR no way\r\n"],
+  [ReplyValue.Integer({ value: -12 }), ":-12\r\n", ":-12\r\n"],
+  [ReplyValue.Integer({ value: 9007199254740993n }), ":9007199254740993\r\n", ":9007199254740993\r\n"],
+  [ReplyValue.Bulk({ value: "" }), "$0\r\n\r\n", "$0\r\n\r\n"],
+  [ReplyValue.Bulk({ value: "日本" }), "$6\r\n日本\r\n", "$6\r\n日本\r\n"],
+  [ReplyValue.Bulk({ value: Uint8Array.of(97, 0) }), "$2\r\na\0\r\n", "$2\r\na\0\r\n"],
+  [ReplyValue.Null(), "$-1\r\n", "_\r\n"],
+  [ReplyValue.NullArray(), "*-1\r\n", "_\r\n"],
+  [ReplyValue.Double({ value: 1.5 }), "$3\r\n1.5\r\n", ",1.5\r\n"],
+  [ReplyValue.Double({ value: -0 }), "$2\r\n-0\r\n", ",-0\r\n"],
+  [ReplyValue.Double({ value: -Infinity }), "$4\r\n-inf\r\n", ",-inf\r\n"],
+  [ReplyValue.Double({ value: NaN }), "$3\r\nnan\r\n", ",nan\r\n"],
+  [ReplyValue.BigNumber({ value: -12n }), "$3\r\n-12\r\n", "(-12\r\n"],
+  [ReplyValue.Boolean({ value: true }), ":1\r\n", "#t\r\n"],
+  [ReplyValue.Boolean({ value: false }), ":0\r\n", "#f\r\n"],
+  [ReplyValue.Verbatim({ format: "txt", text: "é" }), "$2\r\né\r\n", "=6\r\ntxt:é\r\n"],
+  [ReplyValue.Array({ items: [ReplyValue.Null()] }), "*1\r\n$-1\r\n", "*1\r\n_\r\n"],
+  [ReplyValue.Set({ items: [ReplyValue.Integer({ value: 1 })] }), "*1\r\n:1\r\n", "~1\r\n:1\r\n"],
+  [
+    ReplyValue.Map({ entries: [[ReplyValue.Simple({ text: "a" }), ReplyValue.Boolean({ value: true })]] }),
+    "*2\r\n+a\r\n:1\r\n",
+    "%1\r\n+a\r\n#t\r\n"
+  ],
+  [ReplyValue.Push({ items: [ReplyValue.Bulk({ value: "x" })] }), "*1\r\n$1\r\nx\r\n", ">1\r\n$1\r\nx\r\n"]
+]
+
+describe("encodeReply", () => {
+  it("spells every reply as its protocol does", () => {
+    for (const [value, resp2, resp3] of replies) {
+      assert.strictEqual(textOf(Resp.encodeReply(value, 2)), resp2)
+      assert.strictEqual(textOf(Resp.encodeReply(value, 3)), resp3)
+    }
+  })
+
+  it("returns bytes that later replies leave alone, also for large ones", () => {
+    const texts = ["a", "b".repeat(3000), "c".repeat(100_000), "é".repeat(2000), "d"]
+    const encoded = [...texts, ...texts].map((value) => Resp.encodeReply(ReplyValue.Bulk({ value }), 3))
+    assert.deepStrictEqual(decode(encoded).events, [...texts, ...texts].map(reply))
+  })
+
+  it("does not hand out the bytes it was given", () => {
+    const value = new Uint8Array(100_000)
+    const encoded = Resp.encodeReply(ReplyValue.Bulk({ value }), 3)
+    value.fill(1)
+    assert.strictEqual(encoded[50_000], 0)
+  })
+})
+
+/** Reads text the way the wire carries it: without lone surrogates. */
+const wellFormed = (text: string): string => textOf(bytesOf(text))
+const oneLine = (text: string): string => wellFormed(text.replace(/[\r\n]/g, " "))
+
+/** ES maps as lists, since the assertion sorts their keys by text, which null-prototype objects do not have. */
+const listed = (value: unknown): unknown =>
+  value instanceof Map
+    ? { map: Array.from(value, listed) }
+    : Array.isArray(value)
+    ? value.map(listed)
+    : value instanceof Resp.ErrorReply || typeof value !== "object" || value === null
+    ? value
+    : record(Object.fromEntries(Object.entries(value).map(([key, item]) => [key, listed(item)])))
+
+/** What a decoder is to make of a reply that was sent as RESP3. */
+const decodedAs = (value: Resp.ReplyValue): unknown => {
+  switch (value._tag) {
+    case "Simple":
+      return oneLine(value.text)
+    case "Error":
+      return error(oneLine(value.text))
+    case "Integer":
+      return Number.isSafeInteger(Number(value.value)) ? Number(value.value) : value.value
+    case "Bulk":
+      return typeof value.value === "string" ? wellFormed(value.value) : textOf(value.value)
+    case "Null":
+    case "NullArray":
+      return null
+    case "Verbatim":
+      return wellFormed(value.text)
+    case "Array":
+    case "Set":
+    case "Push":
+      return value.items.map(decodedAs)
+    case "Map": {
+      const entries = value.entries.map(([key, item]) => [decodedAs(key), decodedAs(item)] as const)
+      return entries.some(([key]) => typeof key === "object" && key !== null)
+        ? new Map(entries)
+        : record(Object.fromEntries(entries.map(([key, item]) => [String(key), item])))
+    }
+    default:
+      return value.value
+  }
+}
+
+const scalars = Schema.Union([
+  Schema.TaggedStruct("Simple", { text: Schema.String }),
+  Schema.TaggedStruct("Error", { text: Schema.String }),
+  Schema.TaggedStruct("Integer", { value: Schema.Int }),
+  Schema.TaggedStruct("Integer", {
+    value: Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: -(2n ** 63n), maximum: 2n ** 63n - 1n }))
+  }),
+  Schema.TaggedStruct("Bulk", { value: Schema.String }),
+  Schema.TaggedStruct("Bulk", { value: Schema.Uint8Array }),
+  Schema.TaggedStruct("Null", {}),
+  Schema.TaggedStruct("NullArray", {}),
+  // @effect-diagnostics-next-line schemaNumber:off
+  Schema.TaggedStruct("Double", { value: Schema.Number }),
+  Schema.TaggedStruct("BigNumber", { value: Schema.BigInt }),
+  Schema.TaggedStruct("Boolean", { value: Schema.Boolean }),
+  Schema.TaggedStruct("Verbatim", { format: Schema.Literals(["txt", "mkd"]), text: Schema.String })
+])
+
+/** Aggregates of the given replies, and those replies themselves. */
+const aggregatesOf = (item: Arbitrary.Arbitrary<Resp.ReplyValue>): Arbitrary.Arbitrary<Resp.ReplyValue> => {
+  const items = Arbitrary.array(item, { maxLength: 4 })
+  const entries = Arbitrary.array(Arbitrary.all([item, item]), { maxLength: 4 })
+  return Arbitrary.flatMap(
+    Arbitrary.schema(Schema.Literals(["Item", "Array", "Set", "Map"])),
+    (tag): Arbitrary.Arbitrary<Resp.ReplyValue> => {
+      switch (tag) {
+        case "Item":
+          return item
+        case "Map":
+          return Arbitrary.map(entries, (entries) => ReplyValue.Map({ entries }))
+        default:
+          return Arbitrary.map(items, (items) => ReplyValue[tag]({ items }))
+      }
+    }
+  )
+}
+
+const nestedReplies = aggregatesOf(aggregatesOf(aggregatesOf(Arbitrary.schema(scalars))))
+const chunkSizes = Arbitrary.array(
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))),
+  { minLength: 1, maxLength: 8 }
+)
+
+describe("round trip", () => {
+  it.prop(
+    "decodes whatever replies and pushes were encoded, however they are cut",
+    [Arbitrary.array(nestedReplies, { maxLength: 6 }), chunkSizes],
+    ([values, sizes]) => {
+      // Every other one is sent as a push as well, between the replies.
+      const sent = values.flatMap((value, index) =>
+        index % 2 === 0 ? [value] : [ReplyValue.Push({ items: [value, ReplyValue.Null()] }), value]
+      )
+      const events = sent.map((value) =>
+        value._tag === "Push" ? push(...value.items.map(decodedAs)) : reply(decodedAs(value))
+      )
+      const chunks = sent.map((value) => Resp.encodeReply(value, 3))
+      const decoded = decode(cut(concat(chunks), ...sizes))
+      assert.isUndefined(decoded.error)
+      assert.deepStrictEqual(decoded.events.map(listed), events.map(listed))
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  const argument = Arbitrary.schema(
+    Schema.Union([Schema.String, Schema.Uint8Array, Schema.Int, Schema.BigInt])
+  )
+
+  it.prop(
+    "encodes commands that read as arrays of their arguments",
+    [Arbitrary.array(Arbitrary.array(argument, { minLength: 1, maxLength: 5 }), { maxLength: 20 }), chunkSizes],
+    ([commands, sizes]) => {
+      const encoder = new Resp.Encoder()
+      const chunks = commands.flatMap((command, index) => {
+        encoder.write(command)
+        return index % 3 === 0 ? encoder.take() : []
+      })
+      const wire = concat([...chunks, ...encoder.take()])
+      const events = commands.map((command) =>
+        reply(command.map((arg) => typeof arg === "object" ? arg : bytesOf(String(arg))))
+      )
+      assert.deepStrictEqual(decode(cut(wire, ...sizes), { asBytes: true }), { events, error: undefined })
+    },
+    { arbitrary: { runs: 300 } }
+  )
+})
+
+const encode = (...args: ReadonlyArray<Resp.Arg>): string => {
+  const encoder = new Resp.Encoder()
+  encoder.write(args)
+  return textOf(concat(encoder.take()))
+}
+
+describe("Encoder", () => {
+  it("encodes every kind of argument with its length in bytes", () => {
+    assert.strictEqual(encode("PING"), "*1\r\n$4\r\nPING\r\n")
+    assert.strictEqual(encode("GET", ""), "*2\r\n$3\r\nGET\r\n$0\r\n\r\n")
+    assert.strictEqual(encode("é", "日本語", "😀"), "*3\r\n$2\r\né\r\n$9\r\n日本語\r\n$4\r\n😀\r\n")
+    assert.strictEqual(encode(0, -12, 1.5, 1e21), "*4\r\n$1\r\n0\r\n$3\r\n-12\r\n$3\r\n1.5\r\n$5\r\n1e+21\r\n")
+    // A server takes "-0" for no integer.
+    assert.strictEqual(encode(-0), "*1\r\n$1\r\n0\r\n")
+    assert.strictEqual(encode(NaN, Infinity, -Infinity), "*3\r\n$3\r\nnan\r\n$3\r\ninf\r\n$4\r\n-inf\r\n")
+    assert.strictEqual(encode(-(2n ** 64n)), "*1\r\n$21\r\n-18446744073709551616\r\n")
+    assert.strictEqual(encode(Uint8Array.of(13, 10, 0)), "*1\r\n$3\r\n\r\n\0\r\n")
+    assert.strictEqual(encode(new Uint8Array(0)), "*1\r\n$0\r\n\r\n")
+    assert.strictEqual(encode("\uD800"), "*1\r\n$3\r\n\uFFFD\r\n")
+  })
+
+  it("encodes text of every length, whether its length in bytes has as many digits or more", () => {
+    for (const character of ["a", "é", "日", "😀"]) {
+      for (const count of [...new Array(60).keys(), 99, 100, 333, 334, 999, 1000, 4095, 4096, 30_000, 70_000]) {
+        const text = character.repeat(count)
+        const expected = `*1\r\n$${bytesOf(text).length}\r\n${text}\r\n`
+        assert.isTrue(encode(text) === expected, `${count} times ${character}`)
+      }
+    }
+  })
+
+  it("encodes text that is ASCII only at its start", () => {
+    for (let count = 0; count < 40; count++) {
+      const text = "a".repeat(count) + "é"
+      assert.strictEqual(encode(text), `*1\r\n$${count + 2}\r\n${text}\r\n`)
+    }
+  })
+
+  it("puts small commands into one chunk and takes large bytes by reference", () => {
+    const encoder = new Resp.Encoder()
+    for (let i = 0; i < 100; i++) {
+      encoder.write(["SET", `key:${i}`, new Uint8Array(100)])
+    }
+    assert.strictEqual(encoder.take().length, 1)
+    const large = new Uint8Array(10_000)
+    encoder.write(["SET", "key", large, "NX"])
+    const chunks = encoder.take()
+    assert.strictEqual(chunks.length, 3)
+    assert.strictEqual(chunks[1], large)
+    assert.strictEqual(textOf(chunks[2]), "\r\n$2\r\nNX\r\n")
+  })
+
+  it("counts what is pending and starts again after a take", () => {
+    const encoder = new Resp.Encoder()
+    assert.strictEqual(encoder.pendingBytes, 0)
+    assert.deepStrictEqual(encoder.take(), [])
+    encoder.write(["PING"])
+    encoder.write(["SET", "k", new Uint8Array(100_000)])
+    const pending = encoder.pendingBytes
+    assert.strictEqual(pending, concat(encoder.take()).length)
+    assert.strictEqual(encoder.pendingBytes, 0)
+    encoder.write(["PING"])
+    assert.deepStrictEqual(encoder.take().map(textOf), ["*1\r\n$4\r\nPING\r\n"])
+  })
+
+  it("never rewrites what it handed out, also where one command spans blocks", () => {
+    const encoder = new Resp.Encoder()
+    const taken: Array<Uint8Array> = []
+    const copies: Array<Uint8Array> = []
+    for (let i = 0; i < 2000; i++) {
+      encoder.write(["SET", `key:${i}`, String(i).repeat(i % 700), new Uint8Array(i)])
+      if (i % 7 === 0) {
+        const chunks = encoder.take()
+        taken.push(...chunks)
+        copies.push(...chunks.map((chunk) => chunk.slice()))
+      }
+    }
+    assert.deepStrictEqual(taken, copies)
+    const { events } = decode([...taken, ...encoder.take()])
+    assert.strictEqual(events.length, 2000)
+    const [, [, key, text]] = events[1234] as ["reply", Array<string>]
+    assert.deepStrictEqual([key, text], ["key:1234", "1234".repeat(534)])
+  })
+})

@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ["hitless-source"] } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: "test/support/globalSetup.ts",
+    sequence: { concurrent: true }
+  }
+})
