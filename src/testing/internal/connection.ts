@@ -1,0 +1,333 @@
+/**
+ * The server's end of one client connection: what it executes, how it behaves in the handshake, and the order and the
+ * moment in which bytes leave.
+ *
+ * Commands of one pulled chunk are executed synchronously, their replies form a *batch*, and a batch is one write. A
+ * batch leaves when its delay is over and everything before it has left, so latency delays without serialising. What
+ * commands mean is decided by a `Backend`: a session with the simulated keyspace, or a relay to a real server.
+ *
+ * The connection closes nothing by itself: it completes `closing`, and whoever runs it closes the socket.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type * as Socket from "effect/socket/Socket"
+import { encodeReply, makeDecoder, type ReplyValue } from "../../Resp.ts"
+import { error, ok, wrongArity } from "./commands.ts"
+import { noAuth, noAuthHello, type Peer, type Session, unknownSubcommand } from "./session.ts"
+import { fromBytes } from "./text.ts"
+
+/** How a connection treats its client's handshake; see `Handshake` of `SimulatedRedis`. */
+export type Behaviour =
+  | { readonly _tag: "Answer"; readonly delay: number }
+  | { readonly _tag: "HangBeforeHello" }
+  | { readonly _tag: "HangAfterHello" }
+  | { readonly _tag: "NoAuth" }
+  | { readonly _tag: "DropAfterBytes"; readonly bytes: number }
+
+/** What ended a connection; see `ClosedBy` of `SimulatedRedis`. */
+export type ClosedBy = "client" | "handshake" | "kill" | "protocol" | "retirement" | "shutdown" | "upstream"
+
+/** A push that depends on what the connection asked for. */
+export type Announcement = (connection: Connection) => ReplyValue
+
+/** What a connection knows of the node it belongs to. */
+export interface Node {
+  readonly connections: ReadonlyMap<Connection, unknown>
+  readonly maintenance: "supported" | "unsupported" | "disabled"
+  readonly now: () => number
+  /** Until when nothing is executed, in milliseconds of the clock. */
+  stalledUntil: number
+  /** Delay of everything that is sent, in milliseconds. */
+  readonly latency: number
+  /** Events that have begun and not ended, by name. */
+  readonly inProgress: ReadonlyMap<string, Announcement>
+  /** The last completion that was announced in the deployment. */
+  readonly lastCompletion: () => Announcement | undefined
+  readonly onOptIn: (connection: Connection, endpointType: string) => void
+}
+
+/** What answers commands. */
+export interface Backend {
+  readonly session: Session | undefined
+  readonly handle: (words: ReadonlyArray<Uint8Array>) => void
+  /** Sends on what the commands of one chunk left to be sent. */
+  readonly settle: Effect.Effect<void, Socket.SocketError>
+}
+
+/** What a connection needs in order to write. */
+export interface Output {
+  readonly writer: Socket.Writer
+  /** Runs an effect in the background for as long as the connection lives. */
+  readonly fork: (effect: Effect.Effect<void, Socket.SocketError>) => void
+}
+
+interface Batch {
+  readonly frames: ReadonlyArray<Uint8Array>
+  due: boolean
+}
+
+const isNonEmpty = <A>(items: ReadonlyArray<A>): items is readonly [A, ...Array<A>] => items.length > 0
+
+const endpointTypes = new Set(["internal-ip", "internal-fqdn", "external-ip", "external-fqdn", "none"])
+
+/** One client's connection, as the server sees it. */
+export class Connection implements Peer {
+  readonly id: number
+  readonly node: Node
+  /** Completed to close the connection. */
+  readonly closing = Deferred.makeUnsafe<void>()
+  closedBy: ClosedBy = "client"
+  protocol: 2 | 3 = 2
+  /** The endpoint type the client asked for when it opted in (`""` when it named none); otherwise `undefined`. */
+  endpointType: string | undefined
+  private readonly behaviour: Behaviour
+  private readonly output: Output
+  private backend: Backend | undefined
+  private commands: Array<ReadonlyArray<Uint8Array>> = []
+  /** What the client sent that is not a command. */
+  private violation: string | undefined
+  private answered = 0
+  private executing = false
+  private quitting = false
+  /** Frames of the batch that is being made, and the batches that wait to leave. */
+  private open: Array<Uint8Array> = []
+  private readonly batches: Array<Batch> = []
+  /** Bytes that may still be written before the connection is cut. */
+  private allowance: number
+
+  constructor(id: number, node: Node, behaviour: Behaviour, output: Output) {
+    this.id = id
+    this.node = node
+    this.behaviour = behaviour
+    this.output = output
+    this.allowance = behaviour._tag === "DropAfterBytes" ? behaviour.bytes : Infinity
+  }
+
+  get session(): Session | undefined {
+    return this.backend?.session
+  }
+
+  close(by: ClosedBy): void {
+    if (Deferred.isDoneUnsafe(this.closing)) return
+    this.closedBy = by
+    Deferred.doneUnsafe(this.closing, Effect.void)
+  }
+
+  // ----- commands -----
+
+  /** Reads, executes and answers until the socket ends. */
+  serve(
+    pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>,
+    backend: Backend
+  ): Effect.Effect<never, Socket.SocketError> {
+    this.backend = backend
+    const decoder = makeDecoder({
+      blobsAsBytes: () => true,
+      onReply: (value) => this.receive(value),
+      onPush: () => this.receive(undefined)
+    })
+    const take = (chunks: ReadonlyArray<Uint8Array>) => {
+      for (const chunk of chunks) {
+        const malformed = decoder.push(chunk)
+        if (malformed !== undefined) this.violation ??= malformed.message
+      }
+      return this.work
+    }
+    return Effect.forever(Effect.flatMap(pull, take), { disableYield: true })
+  }
+
+  private receive(value: unknown): void {
+    // What follows something that is no command is not executed.
+    if (this.violation !== undefined) return
+    const words: ReadonlyArray<unknown> = Array.isArray(value) ? value : []
+    if (words.length > 0 && words.every((word) => word instanceof Uint8Array)) this.commands.push(words)
+    else this.violation = "expected an array of bulk strings"
+  }
+
+  /** Executes what was received, waiting where the node stalls. */
+  private readonly work: Effect.Effect<void, Socket.SocketError> = Effect.suspend(() => {
+    if (this.commands.length === 0 && this.violation === undefined) return Effect.void
+    if (this.isStalled) return Effect.andThen(this.awake, this.work)
+    const late = this.execute()
+    this.seal(0)
+    const sent = Effect.andThen(this.backend!.settle, this.flush)
+    if (late.length === 0) return sent
+    // The command that made the node sleep (DEBUG SLEEP) is answered when it wakes up.
+    const resume = Effect.suspend(() => {
+      this.open.push(...late)
+      this.seal(0)
+      return Effect.andThen(this.flush, this.work)
+    })
+    return Effect.andThen(sent, Effect.andThen(this.awake, resume))
+  })
+
+  /** Executes until nothing is left or a command stalls the node; returns the answer to that one. */
+  private execute(): Array<Uint8Array> {
+    this.executing = true
+    const commands = this.commands
+    let late: Array<Uint8Array> = []
+    let done = 0
+    while (done < commands.length && !this.quitting && late.length === 0) {
+      const mark = this.open.length
+      this.answer(commands[done++])
+      if (this.isStalled) late = this.open.splice(mark)
+    }
+    this.commands = commands.slice(done)
+    if (this.violation !== undefined && this.commands.length === 0 && !this.quitting) {
+      this.send(error(`ERR Protocol error: ${this.violation}`))
+      this.closedBy = "protocol"
+      this.quit()
+    }
+    this.executing = false
+    return late
+  }
+
+  private answer(words: ReadonlyArray<Uint8Array>): void {
+    const isHello = words[0].length === 5 && fromBytes(words[0]).toUpperCase() === "HELLO"
+    switch (this.behaviour._tag) {
+      case "HangBeforeHello":
+        return
+      case "HangAfterHello":
+        if (this.answered > 0) return
+        break
+      case "NoAuth":
+        return this.send(error(isHello ? noAuthHello : noAuth))
+    }
+    this.answered++
+    this.backend!.handle(words)
+  }
+
+  // ----- stalls -----
+
+  private get isStalled(): boolean {
+    return this.node.stalledUntil > this.node.now()
+  }
+
+  /** Waits until the node executes again. */
+  readonly awake: Effect.Effect<void> = Effect.suspend(() =>
+    this.isStalled
+      ? Effect.andThen(Effect.sleep(this.node.stalledUntil - this.node.now()), this.awake)
+      : Effect.void
+  )
+
+  sleep(millis: number): void {
+    this.node.stalledUntil = Math.max(this.node.stalledUntil, this.node.now() + millis)
+  }
+
+  // ----- maintenance -----
+
+  /** Answers `CLIENT MAINT_NOTIFICATIONS`. */
+  maintenance(subcommand: string, args: ReadonlyArray<string>): void {
+    if (this.node.maintenance === "unsupported") return this.send(error(unknownSubcommand(subcommand)))
+    if (this.node.maintenance === "disabled") {
+      return this.send(error("ERR maintenance notifications are disabled for this database"))
+    }
+    const [state, option, endpointType] = args
+    if (state === undefined) return this.send(error(wrongArity("client|maint_notifications")))
+    if (/^off$/i.test(state) && args.length === 1) {
+      this.optOut()
+      return this.send(ok)
+    }
+    const named = args.length === 3 && /^moving-endpoint-type$/i.test(option) && endpointTypes.has(endpointType)
+    if (!/^on$/i.test(state) || !(args.length === 1 || named)) return this.send(error("ERR syntax error"))
+    this.endpointType = endpointType ?? ""
+    this.node.onOptIn(this, this.endpointType)
+    // Servers send what is going on before or after they answer. Here the events in progress come before the answer
+    // and the last completion after it, so that a client meets both.
+    for (const announcement of this.node.inProgress.values()) this.announce(announcement)
+    this.send(ok)
+    const completion = this.node.lastCompletion()
+    if (completion !== undefined) this.announce(completion)
+  }
+
+  optOut(): void {
+    this.endpointType = undefined
+  }
+
+  /** Whether maintenance pushes reach this client: it opted in, and RESP2 has no pushes. */
+  get hears(): boolean {
+    return this.endpointType !== undefined && this.protocol === 3
+  }
+
+  announce(announcement: Announcement): void {
+    if (this.hears) this.send(announcement(this))
+  }
+
+  sessions(): ReadonlyArray<Session> {
+    return [...this.node.connections.keys()].flatMap(({ session }) => session ?? [])
+  }
+
+  // ----- output -----
+
+  send(value: ReplyValue): void {
+    this.sendBytes([encodeReply(value, this.protocol)])
+  }
+
+  /** Makes one batch of everything that `make` sends, and writes what is due. */
+  batch(make: () => void): Effect.Effect<void, Socket.SocketError> {
+    return Effect.suspend(() => {
+      this.executing = true
+      make()
+      this.executing = false
+      this.seal(0)
+      return this.flush
+    })
+  }
+
+  /** Sends whole frames: with the batch while commands are executed, else at once. */
+  sendBytes(frames: ReadonlyArray<Uint8Array>): void {
+    this.open.push(...frames)
+    if (this.executing) return
+    this.seal(0)
+    this.output.fork(this.flush)
+  }
+
+  /** Sends the answer to `HELLO`, which alone is delayed by what the handshake behaviour says. */
+  sendHello(frames: ReadonlyArray<Uint8Array>): void {
+    this.seal(0)
+    this.open.push(...frames)
+    this.seal(this.behaviour._tag === "Answer" ? this.behaviour.delay : 0)
+  }
+
+  /** Ends the batch that is being made; it leaves after its delay. */
+  private seal(delay: number): void {
+    if (this.open.length === 0) return
+    const total = delay + this.node.latency
+    const batch: Batch = { frames: this.open, due: total === 0 }
+    this.open = []
+    this.batches.push(batch)
+    if (batch.due) return
+    const release = Effect.suspend(() => {
+      batch.due = true
+      return this.flush
+    })
+    this.output.fork(Effect.delay(release, total))
+  }
+
+  /** Writes what is due and has nothing before it. */
+  readonly flush: Effect.Effect<void, Socket.SocketError> = Effect.suspend(() => {
+    const frames: Array<Uint8Array> = []
+    while (this.batches.length > 0 && this.batches[0].due) {
+      for (const frame of this.batches.shift()!.frames) frames.push(frame)
+    }
+    const written = this.write(frames)
+    if (!this.quitting || this.batches.length > 0) return written
+    return Effect.andThen(written, Effect.sync(() => this.close(this.closedBy)))
+  })
+
+  private write(frames: Array<Uint8Array>): Effect.Effect<void, Socket.SocketError> {
+    if (this.allowance === Infinity) return isNonEmpty(frames) ? this.output.writer.writeAll(frames) : Effect.void
+    const allowed: Array<Uint8Array> = []
+    for (const frame of frames) {
+      const part = frame.subarray(0, this.allowance)
+      this.allowance -= part.length
+      if (part.length > 0) allowed.push(part)
+    }
+    const written = isNonEmpty(allowed) ? this.output.writer.writeAll(allowed) : Effect.void
+    return this.allowance > 0 ? written : Effect.andThen(written, Effect.sync(() => this.close("handshake")))
+  }
+
+  quit(): void {
+    this.quitting = true
+  }
+}

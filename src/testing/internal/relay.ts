@@ -1,0 +1,116 @@
+/**
+ * Relays one client connection to a real Redis server: commands go there as they are and so do its replies come back.
+ *
+ * Only what a real server does not know is answered here: `CLIENT MAINT_NOTIFICATIONS`, and a `HELLO` that the
+ * simulated deployment refuses. Those answers, and every push, are put between two whole frames of the server. Order
+ * is kept by counting the replies that are owed, so commands that switch replies off (`CLIENT REPLY`, `MONITOR`) are
+ * not supported.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import { Encoder, encodeReply } from "../../Resp.ts"
+import { error } from "./commands.ts"
+import type { Backend, Connection } from "./connection.ts"
+import { FrameCutter } from "./frames.ts"
+import { type Hello, noProtocol, unknownCommand } from "./session.ts"
+import { fromBytes } from "./text.ts"
+
+/** What is owed to the client, in order: replies of the server, or an answer that is made here when its turn comes. */
+type Owed =
+  | { readonly _tag: "Local"; readonly answer: () => void }
+  | { readonly _tag: "Remote"; replies: number; readonly command: string; readonly protocol: 2 | 3 }
+
+class Relay implements Backend {
+  readonly session = undefined
+  readonly settle: Effect.Effect<void, Socket.SocketError>
+  private readonly connection: Connection
+  private readonly hello: Hello
+  private readonly encoder = new Encoder()
+  private readonly owed: Array<Owed> = []
+  /** The protocol that the server speaks once it has seen everything that was forwarded. */
+  private protocol: 2 | 3 = 2
+
+  constructor(connection: Connection, hello: Hello, writer: Socket.Writer) {
+    this.connection = connection
+    this.hello = hello
+    this.settle = Effect.suspend(() => {
+      const [first, ...rest] = this.encoder.take()
+      return first === undefined ? Effect.void : writer.writeAll([first, ...rest])
+    })
+  }
+
+  handle(words: ReadonlyArray<Uint8Array>): void {
+    const command = fromBytes(words[0]).toUpperCase()
+    const args = words.slice(1).map(fromBytes)
+    if (command === "CLIENT" && args[0]?.toUpperCase() === "MAINT_NOTIFICATIONS") {
+      return this.answer(() => this.connection.maintenance(args[0], args.slice(1)))
+    }
+    if (command === "HELLO") {
+      if (this.hello === "unknown") return this.refuse(unknownCommand(fromBytes(words[0]), args))
+      if (this.hello === "resp2" && args.length > 0 && args[0] !== "2") return this.refuse(noProtocol)
+      if (args[0] === "2" || args[0] === "3") this.protocol = args[0] === "3" ? 3 : 2
+    } else if (command === "RESET") {
+      this.protocol = 2
+    }
+    this.encoder.write(words)
+    const replies = this.repliesTo(command, args.length)
+    if (replies > 0) this.owed.push({ _tag: "Remote", replies, command, protocol: this.protocol })
+  }
+
+  /** In RESP3 a subscription is confirmed by pushes, in RESP2 by one reply for each channel. */
+  private repliesTo(command: string, args: number): number {
+    if (!/^[PS]?(UN)?SUBSCRIBE$/.test(command)) return 1
+    return this.protocol === 3 ? 0 : Math.max(args, 1)
+  }
+
+  private refuse(message: string): void {
+    this.answer(() => this.connection.sendHello([encodeReply(error(message), this.connection.protocol)]))
+  }
+
+  private answer(answer: () => void): void {
+    if (this.owed.length === 0) answer()
+    else this.owed.push({ _tag: "Local", answer })
+  }
+
+  /** Takes one whole frame of the server. */
+  readonly onFrame = (parts: ReadonlyArray<Uint8Array>, type: string): void => {
+    const owed = this.owed[0]
+    if (type === ">" || owed?._tag !== "Remote") return this.connection.sendBytes(parts)
+    if (owed.command === "HELLO" && type !== "-") this.connection.protocol = owed.protocol
+    if (owed.command === "RESET" && type !== "-") {
+      this.connection.protocol = 2
+      this.connection.optOut()
+    }
+    if (owed.command === "HELLO") this.connection.sendHello(parts)
+    else this.connection.sendBytes(parts)
+    if (--owed.replies > 0) return
+    this.owed.shift()
+    while (this.owed[0]?._tag === "Local") {
+      const { answer } = this.owed.shift() as Owed & { _tag: "Local" }
+      answer()
+    }
+  }
+}
+
+/** Dials the server for one connection; when the server closes, so does the connection. */
+export const makeRelay = Effect.fnUntraced(
+  function*(
+    connection: Connection,
+    hello: Hello,
+    upstream: Effect.Effect<Socket.Socket>
+  ): Effect.fn.Return<Backend, Socket.SocketError, Scope.Scope> {
+    const socket = yield* upstream
+    const pull = yield* Socket.readerBytes(socket)
+    const relay = new Relay(connection, hello, yield* socket.writer)
+    const cutter = new FrameCutter(relay.onFrame)
+    yield* pull.pipe(
+      Effect.tap(connection.awake),
+      Effect.flatMap((chunks) => connection.batch(() => chunks.forEach((chunk) => cutter.push(chunk)))),
+      Effect.forever({ disableYield: true }),
+      Effect.catch(() => Effect.sync(() => connection.close("upstream"))),
+      Effect.forkScoped
+    )
+    return relay
+  }
+)
