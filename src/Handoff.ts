@@ -1,0 +1,284 @@
+/**
+ * Handoffs: moves become requests in a bounded queue, worker fibers dial the target and swap the slot.
+ *
+ * The flow, in one line each:
+ *
+ * 1. The consumer takes each `Move` from the pool and asks which slots have to follow it.
+ * 2. Each slot is offered to the bounded queue; when it is full the consumer waits for room, says so, and nothing is lost.
+ * 3. Workers are forked when there is work, up to `maxWorkers`, and end when they have been idle for a while.
+ * 4. A worker makes attempts, each bounded by `handoffTimeout`, on a jittered exponential schedule that fits inside the
+ *    announced time, behind the circuit breaker of the target. Each attempt is `Pool.replace`: dial, handshake, swap.
+ * 5. When all attempts have failed the old connection serves on.
+ *
+ * This module never touches a connection and never blocks a command. The scope given to `make` owns the consumer and
+ * the workers.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Option from "effect/Option"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import { format, type Move } from "./Endpoint.ts"
+import type { HitlessError } from "./HitlessError.ts"
+import { clientAttributes, traced } from "./internal/tracing.ts"
+import type { Pool, Slot } from "./Pool.ts"
+
+interface Base {
+  /** The index of the slot in the pool. */
+  readonly slot: number
+  /** The endpoint being left, and the target, as `host:port`. */
+  readonly from: string
+  readonly to: string
+  /** The sequence number of the announcement. */
+  readonly seq: bigint
+}
+
+/**
+ * A slot waits for a worker. `waited` says that the queue was full and the request had to wait for room first.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Queued extends Base {
+  readonly _tag: "Queued"
+  readonly waited: boolean
+}
+
+/**
+ * A worker makes the first attempt.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Started extends Base {
+  readonly _tag: "Started"
+}
+
+/**
+ * An attempt failed for `error`; the next, number `attempt`, follows after `delay`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retried extends Base {
+  readonly _tag: "Retried"
+  readonly attempt: number
+  readonly delay: Duration.Duration
+  readonly error: HitlessError
+}
+
+/**
+ * The slot is on the target, `duration` after the first attempt began.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Completed extends Base {
+  readonly _tag: "Completed"
+  readonly duration: Duration.Duration
+}
+
+/**
+ * All attempts failed, or the target's circuit is open; the old connection serves on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failed extends Base {
+  readonly _tag: "Failed"
+  readonly duration: Duration.Duration
+  readonly error: HitlessError | CircuitBreaker.CircuitBreakerError
+}
+
+/**
+ * What happens to a handoff, in order.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type HandoffEvent = Queued | Started | Retried | Completed | Failed
+
+/**
+ * The handoffs of one pool.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Handoff {
+  /** Every event; a subscriber that is 256 behind loses the oldest. */
+  readonly events: Stream.Stream<HandoffEvent>
+  /** The last `Completed` or `Failed`, if any. */
+  readonly last: () => Completed | Failed | undefined
+}
+
+/** How long a worker waits for more work before it ends: longer than the pauses within one rolling upgrade's burst. */
+const workerIdle = Duration.seconds(1)
+
+/** How many events a slow subscriber can be behind before it loses the oldest. */
+const subscriberBuffer = 256
+
+/**
+ * The waits between attempts: `base · 2^k`, jittered, with the base chosen so that the waits of all retries add up to
+ * half of the time there is, and the attempts themselves have the other half.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const retrySchedule = (retries: number, time: Duration.Duration) =>
+  Schedule.exponential(Duration.times(time, 1 / 2 ** (retries + 1))).pipe(
+    Schedule.jittered,
+    Schedule.upTo({ times: retries, duration: time })
+  )
+
+/**
+ * Starts handing off what the pool's moves ask for.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Handoff, never, Scope.Scope> {
+  const { circuitBreaker, handoffQueueSize, maxHandoffRetries, maxWorkers } = pool.config.maintenance
+  const queue = yield* Queue.bounded<Slot>(handoffQueueSize)
+  const hub = yield* PubSub.sliding<HandoffEvent>(subscriberBuffer)
+  const workers = yield* FiberSet.make<void>()
+  const breaker = yield* CircuitBreaker.make({
+    tripPolicy: CircuitBreaker.consecutive(circuitBreaker.failures),
+    openDuration: circuitBreaker.openDuration
+  }).pipe(Effect.provide(CircuitBreaker.layerStoreMemory()))
+  let active = 0
+  let alive = 0
+  let last: Completed | Failed | undefined
+
+  pool.recorder.observeHandoffs({
+    queueDepth: () => Queue.sizeUnsafe(queue),
+    activeWorkers: () => active,
+    idleWorkers: () => alive - active
+  })
+
+  const publish = (event: HandoffEvent) =>
+    Effect.suspend(() => {
+      report(pool, event)
+      if (event._tag === "Completed" || event._tag === "Failed") {
+        last = event
+        pool.recorder.handoffEnded(
+          event._tag === "Completed" ? "success" : "failure",
+          Duration.toMillis(event.duration)
+        )
+      }
+      return PubSub.publish(hub, event)
+    })
+
+  const attempts = (slot: Slot, move: Move) => {
+    let attempt = 1
+    const schedule = retrySchedule(maxHandoffRetries, Duration.millis(Math.max(0, move.until - pool.now()))).pipe(
+      Schedule.setInputType<HitlessError>(),
+      Schedule.tap(({ duration, input }) =>
+        publish({ _tag: "Retried", ...base(slot, move), attempt: ++attempt, delay: duration, error: input })
+      )
+    )
+    // The breaker sees one outcome per handoff: a target that refuses its first dials is not a broken one.
+    return breaker.execute(Effect.retry(pool.replace(slot, move), schedule), { key: format(move.target) })
+  }
+
+  /** Hands one slot off, and on, until it does not have to move any more. */
+  const handOff = Effect.fnUntraced(function*(slot: Slot) {
+    while (slot.state._tag === "Moving") {
+      const { move } = slot.state
+      const startedAt = pool.now()
+      yield* publish({ _tag: "Started", ...base(slot, move) })
+      const exit = yield* Effect.result(
+        Effect.withFiber((fiber) =>
+          traced(attempts(slot, move), fiber.getRef(Tracer.Tracer), "hitless.handoff", () => ({
+            ...clientAttributes(move.target, pool.config.database),
+            "hitless.handoff.from": format(move.retiring),
+            "hitless.handoff.slot": slot.index
+          }))
+        )
+      )
+      const duration = Duration.millis(pool.now() - startedAt)
+      if (exit._tag === "Failure") {
+        pool.giveUp(slot, move)
+        yield* publish({ _tag: "Failed", ...base(slot, move), duration, error: exit.failure })
+      } else if (exit.success) {
+        yield* publish({ _tag: "Completed", ...base(slot, move), duration })
+      }
+    }
+  })
+
+  const worker: Effect.Effect<void> = Effect.gen(function*() {
+    while (true) {
+      const slot = yield* Effect.timeoutOption(Queue.take(queue), workerIdle)
+      if (Option.isSome(slot)) {
+        active++
+        yield* Effect.ensuring(handOff(slot.value), Effect.sync(() => active--))
+      } else if (Queue.sizeUnsafe(queue) === 0) {
+        // No one can offer between this look and the end of the worker: both are one synchronous step.
+        alive--
+        return
+      }
+    }
+  })
+
+  const employ = Effect.suspend(() => {
+    if (alive >= maxWorkers || alive - active >= Queue.sizeUnsafe(queue)) return Effect.void
+    alive++
+    return FiberSet.run(workers, worker)
+  })
+
+  const enqueue = Effect.fnUntraced(function*(slot: Slot, move: Move) {
+    const waited = Queue.isFullUnsafe(queue)
+    if (waited) {
+      pool.log("Warn", "the handoff queue is full, a handoff waits for room", {
+        slot: slot.index,
+        size: handoffQueueSize
+      })
+    }
+    yield* publish({ _tag: "Queued", ...base(slot, move), waited })
+    yield* Queue.offer(queue, slot)
+    yield* employ
+  })
+
+  yield* Stream.fromQueue(pool.moves).pipe(
+    Stream.runForEach((move) =>
+      Effect.suspend(() => Effect.forEach(pool.follow(move), (slot) => enqueue(slot, move), { discard: true }))
+    ),
+    Effect.forkScoped
+  )
+
+  return { events: Stream.fromPubSub(hub), last: () => last }
+})
+
+const base = (slot: Slot, move: Move): Base => ({
+  slot: slot.index,
+  from: format(move.retiring),
+  to: format(move.target),
+  seq: move.seq
+})
+
+const report = (pool: Pool, event: HandoffEvent): void => {
+  const { from, slot, to } = event
+  switch (event._tag) {
+    case "Queued":
+    case "Started":
+      return pool.log("Debug", `handoff ${event._tag.toLowerCase()}`, { slot, from, to })
+    case "Retried":
+      return pool.log("Info", "a handoff attempt failed", { slot, from, to, why: event.error.message })
+    case "Completed":
+      return pool.log("Info", "handoff completed", { slot, from, to, duration: Duration.format(event.duration) })
+    case "Failed":
+      return pool.log("Error", "handoff failed, the old connection serves on", {
+        slot,
+        from,
+        to,
+        why: event.error.message
+      })
+  }
+}

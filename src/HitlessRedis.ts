@@ -1,0 +1,325 @@
+/**
+ * `HitlessRedis`, the service that applications hold: commands, pipelines, transactions, and a view of maintenance.
+ *
+ * It adds nothing to the flow: a command becomes a request, the pool finds it a connection, the reply resumes the fiber.
+ * The layers also provide `effect/persistence/Redis`, so that `Persistence`, `PersistedQueue`, `RateLimiter` and
+ * `CircuitBreaker` run on the same connections. The scope of `make`, or of the layer, owns every socket and fiber; when
+ * it closes, commands in flight get at most one command timeout to be answered.
+ *
+ * Blocking commands (`BLPOP`, `XREAD BLOCK`, …) hold up every command behind them on a shared connection; run them on
+ * a connection of their own, from `Redis.reserve` of `effect/persistence/Redis`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Redis from "effect/persistence/Redis"
+import type * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import * as Config from "./Config.ts"
+import { format } from "./Endpoint.ts"
+import * as Handoff from "./Handoff.ts"
+import type { HitlessError } from "./HitlessError.ts"
+import * as Dedicated from "./internal/dedicated.ts"
+import { Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
+import { clientAttributes, traced } from "./internal/tracing.ts"
+import type { Notification } from "./Notifications.ts"
+import * as Pool from "./Pool.ts"
+import type { Arg } from "./Resp.ts"
+import type { Transport } from "./Transport.ts"
+
+/**
+ * A command and its arguments, as `pipeline` and `transaction` take them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Command = readonly [command: string, ...args: ReadonlyArray<Arg>]
+
+/**
+ * How the client is doing, from one look.
+ *
+ * - `ok`: commands are served and nothing is announced.
+ * - `maintenance`: a relaxation window is open or a slot is moving; commands are served.
+ * - `degraded`: commands are served, but a slot is reconnecting or the last handoff failed.
+ * - `down`: no connection serves.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Health = "ok" | "maintenance" | "degraded" | "down"
+
+/**
+ * A snapshot of the client. Durations are what is left at the time of the look.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Status {
+  readonly health: Health
+  readonly mode: "disabled" | "enabled" | "auto"
+  /** The protocol of the first serving connection. */
+  readonly protocol: 2 | 3 | undefined
+  /** What each endpoint answered when asked for notifications; `words` are the server's, when it refused. */
+  readonly endpoints: ReadonlyArray<{
+    readonly endpoint: string
+    readonly support: "supported" | "refused" | "unknown"
+    readonly words: string | undefined
+  }>
+  readonly slots: ReadonlyArray<{
+    readonly index: number
+    readonly state: Pool.SlotState["_tag"]
+    readonly endpoint: string | undefined
+    /** The target, while the slot is moving. */
+    readonly target: string | undefined
+    /** Commands that are waiting or unanswered on its connection. */
+    readonly load: number
+  }>
+  /** Replaced connections that deliver what they owe. */
+  readonly draining: number
+  /** Commands that are waiting or unanswered, all connections together. */
+  readonly pending: number
+  readonly windows: ReadonlyArray<{
+    readonly label: string
+    readonly subject: string
+    readonly endsIn: Duration.Duration
+  }>
+  readonly lastHandoff: Handoff.Completed | Handoff.Failed | undefined
+}
+
+/**
+ * Time from call to reply for the commands of an effect, instead of the configured `commandTimeout`.
+ *
+ * **Example** (One slow command)
+ *
+ * ```ts
+ * import { HitlessRedis } from "hitless"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const count = Effect.gen(function*() {
+ *   const redis = yield* HitlessRedis.HitlessRedis
+ *   return yield* redis.send<number>("DBSIZE").pipe(
+ *     Effect.provideService(HitlessRedis.CurrentCommandTimeout, "30 seconds")
+ *   )
+ * })
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const CurrentCommandTimeout = Context.Reference<Duration.Input | undefined>(
+  "hitless/HitlessRedis/CurrentCommandTimeout",
+  { defaultValue: () => undefined }
+)
+
+/**
+ * The Redis client.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class HitlessRedis extends Context.Service<HitlessRedis, {
+  /**
+   * Sends one command. Maps arrive as null-prototype objects, sets as arrays, blobs as UTF-8 strings, integers beyond
+   * 2^53 as bigint. Fails with `CommandTimeout`, `ConnectionLost`, `ConnectFailed`, `ServerReplied`,
+   * `ProtocolViolation`, `Overloaded` or `Closed`.
+   */
+  readonly send: <A = unknown>(command: string, ...args: ReadonlyArray<Arg>) => Effect.Effect<A, HitlessError>
+  /** The same, with blobs as `Uint8Array`. */
+  readonly sendBytes: <A = unknown>(command: string, ...args: ReadonlyArray<Arg>) => Effect.Effect<A, HitlessError>
+  /**
+   * Sends commands contiguously on one connection, in order. Each has its own result; the effect itself fails when the
+   * connection is lost or the deadline passes before the last reply.
+   */
+  readonly pipeline: (
+    commands: ReadonlyArray<Command>
+  ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
+  /**
+   * Runs commands as `MULTI … EXEC`, written as one unit. Each has its own result; when the server refuses to queue one
+   * nothing runs, and the effect fails with `TransactionAborted`.
+   */
+  readonly transaction: (
+    commands: ReadonlyArray<Command>
+  ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
+  /** Each maintenance event once, with the endpoint that told us; a subscriber that is 256 behind loses the oldest. */
+  readonly notifications: Stream.Stream<Notification>
+  /** What happens to handoffs; a subscriber that is 256 behind loses the oldest. */
+  readonly handoffs: Stream.Stream<Handoff.HandoffEvent>
+  /** How the client is doing. */
+  readonly status: Effect.Effect<Status>
+}>()("hitless/HitlessRedis") {}
+
+const multi: Words = ["MULTI"]
+const exec: Words = ["EXEC"]
+
+const isArg = (word: unknown): boolean =>
+  typeof word === "string" || typeof word === "number" || typeof word === "bigint" || word instanceof Uint8Array
+
+/** Untyped callers can pass anything; it is found before a byte of the command is written. */
+const checkWords = (words: Words): void => {
+  for (let i = 0; i < words.length; i++) {
+    if (!isArg(words[i])) {
+      throw new TypeError(
+        `hitless: argument ${i} of ${String(words[0])} must be a string, number, bigint or Uint8Array`
+      )
+    }
+  }
+}
+
+const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["Service"] => {
+  const commandTimeout = Duration.toMillis(pool.config.commandTimeout)
+  const attributes = clientAttributes(pool.config.endpoint, pool.config.database)
+
+  const submit = <A>(
+    kind: RequestKind,
+    words: Words,
+    batch: ReadonlyArray<Words> | undefined,
+    bytes: boolean
+  ): Effect.Effect<A, HitlessError> =>
+    Effect.withFiber((fiber) => {
+      if (batch === undefined) checkWords(words)
+      else batch.forEach(checkWords)
+      const own = fiber.getRef(CurrentCommandTimeout)
+      const timeout = own === undefined ? commandTimeout : Duration.toMillis(own)
+      const command = Effect.callback<A, HitlessError>((resume) => {
+        const request = new Request(pool, kind, words, batch, bytes, timeout, pool.now(), resume as Resume)
+        pool.submit(request)
+        return request.abandon
+      })
+      const name = kind === "command" ? String(words[0]) : kind === "pipeline" ? "PIPELINE" : "MULTI"
+      return traced(command, fiber.getRef(Tracer.Tracer), name, () => ({
+        ...attributes,
+        "db.operation.name": name,
+        ...(batch === undefined ? {} : { "db.operation.batch.size": batch.length })
+      }))
+    })
+
+  return HitlessRedis.of({
+    send: (...words) => submit("command", words as Words, undefined, false),
+    sendBytes: (...words) => submit("command", words as Words, undefined, true),
+    pipeline: (commands) =>
+      commands.length === 0 ? Effect.succeed([]) : submit("pipeline", commands[0]!, commands, false),
+    transaction: (commands) =>
+      commands.length === 0 ? Effect.succeed([]) : submit("transaction", multi, [multi, ...commands, exec], false),
+    notifications: Stream.fromPubSub(pool.notifications),
+    handoffs: handoff.events,
+    status: Effect.sync(() => statusOf(pool, handoff))
+  })
+}
+
+const statusOf = (pool: Pool.Pool, handoff: Handoff.Handoff): Status => {
+  const now = pool.now()
+  const windows = pool.timeouts.open(now)
+  const serving = pool.slots.filter((slot) => slot.connection !== undefined)
+  const last = handoff.last()
+  const is = (tag: Pool.SlotState["_tag"]) => pool.slots.some((slot) => slot.state._tag === tag)
+  return {
+    health: serving.length === 0
+      ? "down"
+      : is("Reconnecting") || last?._tag === "Failed"
+      ? "degraded"
+      : windows.length > 0 || is("Moving")
+      ? "maintenance"
+      : "ok",
+    mode: pool.config.maintenance.mode,
+    protocol: serving[0]?.connection?.protocol,
+    endpoints: Array.from(pool.support, ([endpoint, { support }]) => ({
+      endpoint,
+      support: support._tag === "Supported" ? "supported" : support._tag === "Refused" ? "refused" : "unknown",
+      words: support._tag === "Refused" ? support.words : undefined
+    })),
+    slots: pool.slots.map(({ connection, index, state }) => ({
+      index,
+      state: state._tag,
+      endpoint: connection?.address,
+      target: state._tag === "Moving" ? format(state.move.target) : undefined,
+      load: connection?.load ?? 0
+    })),
+    draining: pool.drainingCount,
+    pending: pool.outstanding,
+    windows: windows.map(({ endsAt, label, subject }) => ({ label, subject, endsIn: Duration.millis(endsAt - now) })),
+    lastHandoff: last
+  }
+}
+
+const toRedisError = (cause: HitlessError): Redis.RedisError => new Redis.RedisError({ cause })
+
+// A subscriber that lost its connection subscribes again; what is published in between is missed.
+const resubscribe = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]).pipe(
+  Schedule.jittered
+)
+
+const makeRedis = (pool: Pool.Pool, service: HitlessRedis["Service"]) =>
+  Redis.make({
+    send: <A>(command: string, ...args: ReadonlyArray<string>) =>
+      Effect.mapError(service.send<A>(command, ...args), toRedisError),
+    connect: Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const send = yield* Scope.provide(Dedicated.reserve(pool), scope).pipe(
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      return {
+        send: <A>(command: string, ...args: ReadonlyArray<string>) =>
+          Effect.mapError(send(command, args) as Effect.Effect<A, HitlessError>, toRedisError),
+        close: Scope.close(scope, Exit.void)
+      }
+    }).pipe(Effect.mapError(toRedisError)),
+    subscribe: (channel, onMessage) => {
+      const open = Effect.mapError(
+        Dedicated.subscribe(pool, channel, (channel, message) => onMessage({ channel, message })),
+        toRedisError
+      )
+      const again = Effect.retry(Effect.scoped(Effect.flatten(open)), resubscribe)
+      return Effect.map(open, (ended) => Effect.andThen(ended, Effect.forever(again)))
+    }
+  })
+
+const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
+  const config = yield* Config.decode(options)
+  const pool = yield* Pool.make(config)
+  const handoff = yield* Handoff.make(pool)
+  return { pool, service: makeService(pool, handoff) }
+})
+
+/**
+ * Makes a client, connected once, for the surrounding scope.
+ *
+ * **When to use**
+ *
+ * Use when one program needs several clients: give each its own service key, as in
+ * `Layer.effect(Sessions, HitlessRedis.make({ … }))`.
+ *
+ * **Details**
+ *
+ * Fails with `ConfigError`, or with what the first connection failed with: `ConnectFailed`, `AuthenticationFailed` or
+ * `MaintenanceRefused`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (
+  options?: Config.Options
+): Effect.Effect<HitlessRedis["Service"], HitlessError | Config.ConfigError, Transport | Scope.Scope> =>
+  Effect.map(build(options), ({ service }) => service)
+
+/**
+ * Provides `HitlessRedis` and `effect/persistence/Redis` over the `Transport` of the environment. Fails as `make` does.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: Config.Options
+): Layer.Layer<HitlessRedis | Redis.Redis, HitlessError | Config.ConfigError, Transport> =>
+  Layer.effectContext(
+    Effect.gen(function*() {
+      const { pool, service } = yield* build(options)
+      return Context.make(HitlessRedis, service).pipe(Context.add(Redis.Redis, yield* makeRedis(pool, service)))
+    })
+  )

@@ -1,0 +1,234 @@
+/**
+ * The metrics of this package, under the names that the official Redis clients use, and the recorder that feeds them.
+ *
+ * Counters and histograms are updated when something happens; gauges are read from the live client when a snapshot is
+ * taken, so that an idle client does no work and the hot path pays nothing. All series carry
+ * `db.client.connection.pool.name`: the configured `clientName`, else the endpoint; two clients of one name share their
+ * series. Durations are in seconds, as OpenTelemetry has them. This module never decides anything.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+
+const seconds = (name: string, description: string) =>
+  Metric.histogram(name, {
+    description,
+    // From 100 µs, a loopback round trip, to 52 s, past the longest default timeout.
+    boundaries: Metric.exponentialBoundaries({ start: 0.0001, factor: 2, count: 20 })
+  })
+
+/**
+ * Handoffs that ended, by `result`: `success` or `failure`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const handoffs = Metric.counter("redis.client.connection.handoff", {
+  description: "Connection handoffs that ended, by result"
+})
+
+/**
+ * Relaxation windows that are open now: counted up and down.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const relaxedTimeouts = Metric.counter("redis.client.connection.relaxed_timeout", {
+  description: "Relaxation windows that are open"
+})
+
+/**
+ * Maintenance notifications, each event once, by `redis.client.connection.notification`: the frame's name, or `malformed`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const notifications = Metric.counter("redis.client.maintenance.notifications", {
+  description: "Maintenance notifications received, each event once",
+  incremental: true
+})
+
+/**
+ * Commands that failed and connections that could not be made, by `error.type`: the reason's tag, or the code of a
+ * server's error reply.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const errors = Metric.counter("redis.client.errors", {
+  description: "Errors given to callers, and dials that failed",
+  incremental: true
+})
+
+/**
+ * Connections for commands, by `db.client.connection.state`: `used` (something outstanding), `idle` or `draining`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const connectionCount = Metric.gauge("db.client.connection.count", {
+  description: "Connections for commands, by state"
+})
+
+/**
+ * Seconds from the dial to the last reply of the handshake.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const connectionCreateTime = seconds("db.client.connection.create_time", "Time to dial and to shake hands")
+
+/**
+ * Commands that are waiting or unanswered.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const pendingRequests = Metric.gauge("db.client.connection.pending_requests", {
+  description: "Commands waiting or unanswered"
+})
+
+/**
+ * Seconds from call to reply, by `db.operation.name`; only where `OperationDurations` is on.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const operationDuration = seconds("db.client.operation.duration", "Time from call to reply")
+
+/**
+ * Seconds from a handoff's first attempt to its end.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const handoffDuration = seconds("hitless.handoff.duration", "Time from a handoff's first attempt to its end")
+
+/**
+ * Handoffs that wait for a worker.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const handoffQueueDepth = Metric.gauge("hitless.handoff.queue.depth", {
+  description: "Handoffs that wait for a worker"
+})
+
+/**
+ * Handoff worker fibers, by `state`: `active` or `idle`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const handoffWorkers = Metric.gauge("hitless.handoff.workers", { description: "Handoff workers, by state" })
+
+/**
+ * Whether clients record `db.client.operation.duration`. Off by default: it costs two clock reads and a histogram
+ * update for each command. Read once, when a client is made.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const OperationDurations = Context.Reference<boolean>("hitless/Metrics/OperationDurations", {
+  defaultValue: () => false
+})
+
+/**
+ * What a live client shows to the gauges.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Observed {
+  readonly usedConnections: () => number
+  readonly idleConnections: () => number
+  readonly drainingConnections: () => number
+  readonly pendingRequests: () => number
+}
+
+/**
+ * Feeds the metrics of one client. Every method is synchronous and cheap.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Recorder {
+  readonly recordsOperations: boolean
+  private readonly context: Context.Context<never>
+  private readonly attributes: Record<string, string>
+  private readonly registrations: Array<Metric.Registration> = []
+
+  constructor(context: Context.Context<never>, poolName: string) {
+    this.context = context
+    this.attributes = { "db.client.connection.pool.name": poolName }
+    this.recordsOperations = Context.get(context, OperationDurations)
+  }
+
+  /** Shows live values as gauges until `close`. */
+  observe(observed: Observed): void {
+    this.gauge(connectionCount, observed.usedConnections, { "db.client.connection.state": "used" })
+    this.gauge(connectionCount, observed.idleConnections, { "db.client.connection.state": "idle" })
+    this.gauge(connectionCount, observed.drainingConnections, { "db.client.connection.state": "draining" })
+    this.gauge(pendingRequests, observed.pendingRequests)
+  }
+
+  /** Shows the handoff workers as gauges until `close`. */
+  observeHandoffs(observed: {
+    readonly queueDepth: () => number
+    readonly activeWorkers: () => number
+    readonly idleWorkers: () => number
+  }): void {
+    this.gauge(handoffQueueDepth, observed.queueDepth)
+    this.gauge(handoffWorkers, observed.activeWorkers, { state: "active" })
+    this.gauge(handoffWorkers, observed.idleWorkers, { state: "idle" })
+  }
+
+  connectionCreated(millis: number): void {
+    this.update(connectionCreateTime, millis / 1000)
+  }
+
+  notified(name: string): void {
+    this.update(notifications, 1, { "redis.client.connection.notification": name })
+  }
+
+  windowChanged(delta: 1 | -1): void {
+    this.update(relaxedTimeouts, delta)
+  }
+
+  handoffEnded(result: "success" | "failure", millis: number): void {
+    this.update(handoffs, 1, { result })
+    this.update(handoffDuration, millis / 1000, { result })
+  }
+
+  failed(type: string): void {
+    this.update(errors, 1, { "error.type": type })
+  }
+
+  operationEnded(name: string, millis: number): void {
+    this.update(operationDuration, millis / 1000, { "db.operation.name": name })
+  }
+
+  /** Removes the gauges of this client; counters and histograms keep what they counted. */
+  close(): void {
+    for (const registration of this.registrations) registration.remove()
+  }
+
+  private update<State>(
+    metric: Metric.Metric<number, State>,
+    value: number,
+    attributes?: Record<string, string>
+  ): void {
+    Metric.withAttributes(metric, { ...this.attributes, ...attributes }).updateUnsafe(value, this.context)
+  }
+
+  private gauge(metric: Metric.Gauge<number>, read: () => number, attributes?: Record<string, string>): void {
+    this.registrations.push(
+      Metric.registerUnsafe(Metric.withAttributes(metric, { ...this.attributes, ...attributes }), this.context, {
+        get: () => ({ value: read() }),
+        update: () => {},
+        modify: () => {}
+      })
+    )
+  }
+}

@@ -1,0 +1,763 @@
+/**
+ * The connections for commands: slots, the choice of slot, growth, reconnect, and what happens to requests that lost
+ * their connection.
+ *
+ * A slot holds at most one current connection:
+ *
+ * - `Empty`: never needed so far.
+ * - `Serving`: its connection takes commands.
+ * - `Moving`: the same, while a handoff prepares the connection's successor.
+ * - `Reconnecting`: its connection was lost; a new one is dialled until it answers or the pool closes.
+ *
+ * Users of a slot never notice which connection it holds. The pool hears every push of its connections, opens and
+ * closes the windows they announce, keeps the address override, and puts each `Move` that has to be acted on into
+ * `moves`; `Handoff` takes it from there and comes back with `replace`. The pool never starts a handoff by itself.
+ *
+ * The scope given to `make` owns every connection. When it closes, the pool takes nothing more, lets the replies that
+ * somebody waits for arrive for at most one command timeout, and closes.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import type { EndpointType, ResolvedConfig } from "./Config.ts"
+import { connect, type Connection, type Owner, type Support } from "./Connection.ts"
+import { AddressOverride, detectType, type Endpoint, format, type Move } from "./Endpoint.ts"
+import {
+  Closed,
+  CommandTimeout,
+  ConnectFailed,
+  ConnectionLost,
+  didNotRunCodes,
+  HitlessError,
+  type HitlessErrorReason,
+  Overloaded,
+  ProtocolViolation
+} from "./HitlessError.ts"
+import { Alarm } from "./internal/alarm.ts"
+import { isReadOnly } from "./internal/commands.ts"
+import { type Log, makeLog } from "./internal/log.ts"
+import type { Request, RequestOwner, Site, Words } from "./internal/request.ts"
+import { Recorder } from "./Metrics.ts"
+import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
+import { ErrorReply } from "./Resp.ts"
+import { Timeouts } from "./Timeouts.ts"
+import { Transport } from "./Transport.ts"
+
+/**
+ * What a slot holds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SlotState =
+  | { readonly _tag: "Empty" }
+  | { readonly _tag: "Serving"; readonly connection: Connection }
+  | { readonly _tag: "Moving"; readonly connection: Connection; readonly move: Move }
+  | { readonly _tag: "Reconnecting" }
+
+/**
+ * One place for a connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Slot {
+  readonly index: number
+  state: SlotState = { _tag: "Empty" }
+  /** Counts the connections this slot has had, so that a dial which was overtaken can tell. */
+  generation = 0
+  /** The move whose attempts are used up: the current connection serves until the server closes it. */
+  failedMove: Move | undefined
+  /** Whether a fresh connection is being dialled because a server answered `READONLY`. */
+  renewing = false
+
+  constructor(index: number) {
+    this.index = index
+  }
+
+  get connection(): Connection | undefined {
+    return this.state._tag === "Serving" || this.state._tag === "Moving" ? this.state.connection : undefined
+  }
+}
+
+/**
+ * Below this many outstanding commands a connection is not busy, so it gets the next one too: one connection writes
+ * and reads more commands in one system call than several do.
+ */
+const busyAt = 256
+
+/** Commands outstanding in one client before it refuses more: at about 500 bytes each, half a GiB. */
+const mostOutstanding = 1_048_576
+
+/** How long an endpoint that refused notifications is not asked again, in milliseconds. */
+const askAgainAfter = 60_000
+
+/** The first and the longest wait before a command that did not run is sent again, in milliseconds. */
+const resendAfter = 20
+const resendAtMost = 500
+
+// The first dial after a loss is made at once; then 50 ms doubling to 2 s, each 0.8 to 1.2 times, so that the clients of
+// a server that comes back do not all arrive together.
+const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]).pipe(
+  Schedule.jittered
+)
+
+/** How many notifications and handoff events a slow subscriber can be behind before it loses the oldest. */
+const subscriberBuffer = 256
+
+/** The error code with which the server says that no command of this request ran; `undefined` when one may have. */
+const didNotRun = (request: Request, value: unknown): string | undefined => {
+  if (request.batch === undefined) {
+    return value instanceof ErrorReply && didNotRunCodes.has(value.code) ? value.code : undefined
+  }
+  const replies = value as ReadonlyArray<unknown>
+  const refused = replies.find((reply) => reply instanceof ErrorReply && didNotRunCodes.has(reply.code))
+  if (!(refused instanceof ErrorReply)) return undefined
+  const nothingRan = request.kind === "transaction"
+    ? !(replies[0] instanceof ErrorReply) && replies[replies.length - 1] instanceof ErrorReply
+    : replies.every((reply) => reply instanceof ErrorReply && didNotRunCodes.has(reply.code))
+  return nothingRan ? refused.code : undefined
+}
+
+/**
+ * A pool of connections to one database.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Pool implements Owner, RequestOwner {
+  readonly config: ResolvedConfig
+  readonly slots: ReadonlyArray<Slot>
+  readonly timeouts: Timeouts
+  readonly override = new AddressOverride()
+  readonly recorder: Recorder
+  readonly log: Log
+  readonly clock: Clock.Clock
+  /** Each notification once, for whoever watches. */
+  readonly notifications: PubSub.PubSub<Notification>
+  /** Each move that slots have to follow: the work of `Handoff`. Bounded by what servers announce, each once. */
+  readonly moves: Queue.Queue<Move>
+  /** What each endpoint answered when it was asked for notifications, and when. */
+  readonly support = new Map<string, { readonly support: Support; readonly at: number }>()
+
+  /** Set only where durations of commands are recorded. */
+  readonly onSettled: RequestOwner["onSettled"]
+
+  private readonly context: Context.Context<Transport>
+  private readonly scope: Scope.Scope
+  private readonly run: (effect: Effect.Effect<unknown, unknown>) => unknown
+  private readonly alarm: Alarm
+  private readonly seen = new SeenEvents()
+  private readonly draining = new Set<Connection>()
+  private serving: ReadonlyArray<Connection> = []
+  private waiting: Array<Request> = []
+  private waitingCommands = 0
+  private lastTarget: Endpoint | undefined
+  private lastDialFailure: HitlessErrorReason | undefined
+  private growing = false
+  private closing = false
+
+  /** @internal Use `make`. */
+  constructor(
+    config: ResolvedConfig,
+    context: Context.Context<Transport>,
+    scope: Scope.Scope,
+    run: (effect: Effect.Effect<unknown, unknown>) => unknown,
+    notifications: PubSub.PubSub<Notification>,
+    moves: Queue.Queue<Move>
+  ) {
+    this.config = config
+    this.context = context
+    this.scope = scope
+    this.run = run
+    this.notifications = notifications
+    this.moves = moves
+    this.clock = Context.get(context as Context.Context<never>, Clock.Clock)
+    this.slots = Array.from({ length: config.poolSize }, (_, index) => new Slot(index))
+    this.recorder = new Recorder(context as Context.Context<never>, config.clientName ?? format(config.endpoint))
+    this.log = makeLog(context as Context.Context<never>, config.maintenance.logLevel)
+    this.alarm = new Alarm(context as Context.Context<never>, this.onAlarm)
+    this.timeouts = new Timeouts(config.maintenance.relaxedTimeout, (delta, window) => {
+      this.recorder.windowChanged(delta)
+      this.log("Info", delta === 1 ? "timeouts are relaxed" : "timeouts are no longer relaxed", {
+        window: window.label,
+        subject: window.subject
+      })
+    })
+    this.onSettled = this.recorder.recordsOperations
+      ? (request) => this.recorder.operationEnded(request.name, this.now() - request.startedAt)
+      : undefined
+    this.recorder.observe({
+      usedConnections: () => this.serving.filter((connection) => connection.load > 0).length,
+      idleConnections: () => this.serving.filter((connection) => connection.load === 0).length,
+      drainingConnections: () => this.draining.size,
+      pendingRequests: () => this.outstanding
+    })
+  }
+
+  /** Milliseconds of the clock. */
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe()
+  }
+
+  /** Commands that are waiting or unanswered. */
+  get outstanding(): number {
+    let sum = this.waitingCommands
+    for (const connection of this.serving) sum += connection.load
+    for (const connection of this.draining) sum += connection.load
+    return sum
+  }
+
+  /** Connections that deliver what they owe and then close. */
+  get drainingCount(): number {
+    return this.draining.size
+  }
+
+  // ----- requests -----
+
+  /** Takes a request: onto a connection if one serves, else it waits for one until its deadline. */
+  submit(request: Request): void {
+    const connection = this.pick()
+    if (connection === undefined) this.park(request, 0)
+    else if (connection.load >= busyAt && this.outstanding >= mostOutstanding) request.fail(this.overloaded(request))
+    else connection.send(request)
+  }
+
+  /**
+   * The first serving connection that is not busy, else the least loaded; then the pool also grows. First-fit keeps
+   * commands together on as few connections as carry them well.
+   */
+  private pick(): Connection | undefined {
+    const serving = this.serving
+    let best: Connection | undefined
+    let bestLoad = Infinity
+    for (let i = 0; i < serving.length; i++) {
+      const connection = serving[i]!
+      const load = connection.load
+      if (load < busyAt) return connection
+      if (load < bestLoad) {
+        best = connection
+        bestLoad = load
+      }
+    }
+    if (best !== undefined) this.grow()
+    return best
+  }
+
+  private park(request: Request, notBefore: number): void {
+    if (this.closing) return request.fail(this.closedError(request))
+    if (this.outstanding >= mostOutstanding) return request.fail(this.overloaded(request))
+    request.notBefore = notBefore
+    this.keep(request)
+    this.alarm.set(Math.min(this.deadlineOf(request), notBefore === 0 ? Infinity : notBefore))
+  }
+
+  private keep(request: Request): void {
+    this.waiting.push(request)
+    this.waitingCommands += request.size
+  }
+
+  private overloaded(request: Request): HitlessError {
+    return new HitlessError({
+      reason: new Overloaded({ command: request.name, limit: mostOutstanding, mayHaveExecuted: false })
+    })
+  }
+
+  private deadlineOf(request: Request): number {
+    return this.timeouts.deadline(
+      request.startedAt,
+      request.timeout,
+      format(this.config.endpoint),
+      "",
+      this.now()
+    )
+  }
+
+  /** Sends on what waits, where its time has come. */
+  private unpark(): void {
+    const now = this.now()
+    const waiting = this.waiting
+    this.waiting = []
+    this.waitingCommands = 0
+    let next = Infinity
+    for (const request of waiting) {
+      if (request.state === "Settled") continue
+      const deadline = this.deadlineOf(request)
+      if (deadline <= now) request.fail(this.waitedTooLong(request, now))
+      else if (request.notBefore <= now && this.serving.length > 0) this.submit(request)
+      else {
+        this.keep(request)
+        next = Math.min(next, deadline, request.notBefore > now ? request.notBefore : Infinity)
+      }
+    }
+    if (next !== Infinity) this.alarm.set(next)
+  }
+
+  private readonly onAlarm = (): void => {
+    this.timeouts.expire(this.now())
+    this.unpark()
+    this.alarm.set(this.timeouts.nextEnd)
+  }
+
+  onReplied(request: Request, value: unknown, site: Site): void {
+    const code = didNotRun(request, value)
+    if (code !== undefined && this.resendLater(request)) {
+      if (code === "READONLY") this.renew(site)
+      return
+    }
+    request.answer(value, site)
+  }
+
+  onFailed(error: HitlessError): void {
+    this.recorder.failed(error.reason._tag === "ServerReplied" ? error.reason.code : error.reason._tag)
+  }
+
+  /** Sends a request that did not run again after a while; `false` when its deadline comes before that. */
+  private resendLater(request: Request): boolean {
+    const now = this.now()
+    const random = 0.8 + 0.4 * Context.get(this.context as Context.Context<never>, Random.Random).nextDoubleUnsafe()
+    const delay = Math.min(resendAfter * 2 ** request.attempts, resendAtMost) * random
+    if (this.closing || now + delay >= this.deadlineOf(request)) return false
+    request.rewind()
+    this.park(request, now + delay)
+    return true
+  }
+
+  private mayReplay(request: Request): boolean {
+    const retry = this.config.retry
+    if (retry === "none") return false
+    const allowed = ([command, ...args]: Words) =>
+      retry === "reads" ? isReadOnly(String(command)) : retry(String(command), args)
+    return request.batch === undefined ? allowed(request.words) : request.batch.every(allowed)
+  }
+
+  private closedError(request: Request): HitlessError {
+    return new HitlessError({
+      reason: new Closed({ command: request.name, mayHaveExecuted: request.state === "Written" })
+    })
+  }
+
+  /** Why a request that never found a connection fails: the last dial's failure says more than "timeout". */
+  private waitedTooLong(request: Request, now: number): HitlessError {
+    const failure = this.lastDialFailure
+    const command = request.name
+    if (failure !== undefined && "detail" in failure && this.serving.length === 0) {
+      return new HitlessError({
+        reason: new ConnectFailed({
+          ...(failure.endpoint === undefined ? {} : { endpoint: failure.endpoint }),
+          command,
+          kind: failure._tag === "ConnectFailed" ? failure.kind : "Rejected",
+          detail: `${failure.detail}; ${command} waited ${
+            now - request.startedAt
+          } ms for a connection and was never sent`,
+          mayHaveExecuted: false
+        })
+      })
+    }
+    return new HitlessError({
+      reason: new CommandTimeout({ command, afterMillis: now - request.startedAt, mayHaveExecuted: false })
+    })
+  }
+
+  /** What becomes of a request whose connection is gone. */
+  private reroute(request: Request, connection: Connection, cause: HitlessErrorReason): void {
+    if (this.closing) return request.fail(this.closedError(request))
+    if (request.state === "Waiting" || this.mayReplay(request)) {
+      request.rewind()
+      return this.submit(request)
+    }
+    const window = this.timeouts.inForce(connection.address, connection.subject, this.now())
+    const site = {
+      endpoint: connection.address,
+      command: request.name,
+      ...(window === undefined ? {} : { window: window.label }),
+      detail: "detail" in cause ? cause.detail : cause.message,
+      mayHaveExecuted: true
+    }
+    request.fail(
+      new HitlessError({
+        reason: cause._tag === "ProtocolViolation" ? new ProtocolViolation(site) : new ConnectionLost(site)
+      })
+    )
+  }
+
+  // ----- what connections report -----
+
+  onPush(connection: Connection, elements: ReadonlyArray<unknown>): void {
+    const decoded = decode(elements, connection.address)
+    if (decoded === undefined) return
+    if (Result.isFailure(decoded)) {
+      this.recorder.notified("malformed")
+      this.log("Warn", "a maintenance notification could not be read and was ignored", {
+        endpoint: connection.address,
+        why: decoded.failure
+      })
+      return
+    }
+    const notification = decoded.success
+    const now = this.now()
+    if (!this.seen.first(notification, now)) return
+    this.recorder.notified(frameNames[notification._tag])
+    this.log("Info", `${frameNames[notification._tag]} ${notification.seq}`, { endpoint: connection.address })
+    const staysHere = notification._tag === "Moving" && notification.target !== undefined &&
+      format(notification.target) === connection.address
+    if (!staysHere) {
+      this.timeouts.notify(notification, now)
+      this.alarm.set(this.timeouts.nextEnd)
+      if (notification._tag === "Moving" && notification.target !== undefined) {
+        this.beginMove({
+          retiring: connection.endpoint,
+          target: notification.target,
+          // The old connection is owed at least the time that one attempt may take.
+          until: now + Math.max(
+            Duration.toMillis(notification.time),
+            Duration.toMillis(this.config.maintenance.handoffTimeout)
+          ),
+          seq: notification.seq
+        })
+      }
+    }
+    this.run(PubSub.publish(this.notifications, notification))
+  }
+
+  private beginMove(move: Move): void {
+    this.override.set(move)
+    this.lastTarget = move.target
+    Queue.offerUnsafe(this.moves, move)
+  }
+
+  onUnowed(): boolean {
+    return false
+  }
+
+  onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
+    this.draining.delete(connection)
+    const slot = this.slots.find((slot) => slot.connection === connection)
+    if (slot !== undefined) {
+      this.setState(slot, { _tag: "Reconnecting" })
+      if (!this.closing) {
+        this.log("Warn", "a connection was lost", {
+          endpoint: connection.address,
+          why: "detail" in cause ? cause.detail : cause.message
+        })
+        this.run(this.reconnect(slot))
+      }
+    }
+    for (const request of orphans) this.reroute(request, connection, cause)
+  }
+
+  // ----- slots -----
+
+  private setState(slot: Slot, state: SlotState): void {
+    slot.state = state
+    // Once closing, the connections that are left only drain.
+    if (this.closing) return
+    const serving: Array<Connection> = []
+    for (const { connection } of this.slots) if (connection !== undefined) serving.push(connection)
+    this.serving = serving
+  }
+
+  /** Gives a slot its new connection, and the old one, if any, its time to finish. */
+  private install(slot: Slot, connection: Connection, drainUntil: number): void {
+    const old = slot.connection
+    slot.generation++
+    slot.failedMove = undefined
+    this.setState(slot, { _tag: "Serving", connection })
+    if (old !== undefined) {
+      this.draining.add(old)
+      for (const request of old.drain(drainUntil)) this.submit(request)
+    }
+    // It may have been dialled before its endpoint was told to move.
+    const move = this.override.moveOf(connection.endpoint, this.now())
+    if (move !== undefined) Queue.offerUnsafe(this.moves, move)
+    this.unpark()
+  }
+
+  /** Installs a connection that was dialled for `generation` of the slot, or closes it if another came first. */
+  private installIfCurrent(slot: Slot, generation: number, connection: Connection): void {
+    if (this.closing || slot.generation !== generation) {
+      connection.close(connection.lost("another connection took its place"))
+    } else if (connection.state === "Ready") {
+      this.install(slot, connection, this.now() + Duration.toMillis(this.config.maintenance.handoffTimeout))
+    }
+  }
+
+  private grow(): void {
+    if (this.growing || this.closing) return
+    const slot = this.slots.find((slot) => slot.state._tag === "Empty")
+    if (slot === undefined) return
+    this.growing = true
+    this.run(
+      this.dialInto(slot).pipe(
+        // A server that takes no more connections is not asked again before this is over.
+        Effect.catch(() => Effect.sleep("1 second")),
+        Effect.ensuring(Effect.sync(() => {
+          this.growing = false
+        }))
+      )
+    )
+  }
+
+  private reconnect(slot: Slot): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => slot.state._tag === "Reconnecting" ? this.dialInto(slot) : Effect.void).pipe(
+      Effect.retry(reconnectSchedule)
+    )
+  }
+
+  /** Dials a fresh connection for the slot whose server turned out to be a replica. */
+  private renew(site: Site): void {
+    const slot = this.slots.find((slot) => slot.connection?.address === site.address && slot.state._tag === "Serving")
+    if (slot === undefined || slot.renewing) return
+    slot.renewing = true
+    this.run(
+      this.dialInto(slot).pipe(
+        Effect.ignore,
+        Effect.ensuring(Effect.sync(() => {
+          slot.renewing = false
+        }))
+      )
+    )
+  }
+
+  private candidates(): ReadonlyArray<Endpoint> {
+    const configured = this.config.endpoint
+    const byKey = new Map<string, Endpoint>()
+    for (const endpoint of [this.override.resolve(configured, this.now()), configured, this.lastTarget]) {
+      if (endpoint !== undefined && !byKey.has(format(endpoint))) byKey.set(format(endpoint), endpoint)
+    }
+    return [...byKey.values()]
+  }
+
+  /** Dials where the configured name leads now, then the other places where the database was last known to be. */
+  private dialInto(slot: Slot): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => {
+      const generation = slot.generation
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.map(
+          restore(Effect.firstSuccessOf(
+            this.candidates().map((endpoint) => this.dial(endpoint, this.config.connectTimeout, this))
+          )),
+          (connection) => this.installIfCurrent(slot, generation, connection)
+        )
+      )
+    })
+  }
+
+  // ----- dialling -----
+
+  /** Which kind of address to ask an endpoint for; `undefined` to not ask. */
+  private askFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined, never, Transport> {
+    const { endpointType, mode } = this.config.maintenance
+    if (mode === "disabled") return Effect.undefined
+    const known = this.support.get(format(endpoint))
+    if (mode === "auto" && known?.support._tag === "Refused" && this.now() < known.at + askAgainAfter) {
+      return Effect.undefined
+    }
+    if (endpointType !== "auto") return Effect.succeed(endpointType)
+    const tls = this.config.tls !== undefined
+    // A Unix socket is on this machine. A name that cannot be resolved fails the dial itself, with its own message.
+    if (endpoint._tag === "Unix") return Effect.succeed(detectType(["127.0.0.1"], { tls }))
+    return Transport.pipe(
+      Effect.flatMap((transport) => transport.resolve(endpoint.host)),
+      Effect.orElseSucceed((): ReadonlyArray<string> => []),
+      Effect.map((addresses) => detectType(addresses, { tls }))
+    )
+  }
+
+  /** Opens one connection that reports to `owner`; the pool's scope owns it. */
+  private dial(endpoint: Endpoint, timeout: Duration.Duration, owner: Owner): Effect.Effect<Connection, HitlessError> {
+    return Scope.provide(this.connectTo(endpoint, timeout, owner), this.scope)
+  }
+
+  private connectTo(
+    endpoint: Endpoint,
+    timeout: Duration.Duration,
+    owner: Owner
+  ): Effect.Effect<Connection, HitlessError, Scope.Scope> {
+    return Effect.suspend(() => {
+      const startedAt = this.now()
+      const { config } = this
+      return connect({
+        endpoint,
+        tls: config.tls,
+        credentials: config.credentials,
+        clientName: config.clientName,
+        database: config.database,
+        ask: this.askFor(endpoint),
+        required: config.maintenance.mode === "enabled",
+        timeout,
+        // One timeout for the command that finds it out, one more so that a slow command does not cut off others.
+        silentAfter: 2 * Duration.toMillis(config.commandTimeout),
+        timeouts: this.timeouts,
+        owner
+      }).pipe(
+        Effect.tap((connection) =>
+          Effect.sync(() => {
+            this.lastDialFailure = undefined
+            this.recorder.connectionCreated(this.now() - startedAt)
+            this.learn(connection)
+          })
+        ),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            this.lastDialFailure = error.reason
+            this.recorder.failed(error.reason._tag)
+            this.log("Info", "a dial failed", { endpoint: format(endpoint), why: error.message })
+          })
+        ),
+        // Only the transport: the captured context also holds the scope of whoever made the pool.
+        Effect.provideService(Transport, Context.get(this.context, Transport))
+      )
+    })
+  }
+
+  private learn(connection: Connection): void {
+    const support = connection.support
+    if (support._tag === "Unknown") return
+    this.support.set(connection.address, { support, at: this.now() })
+    if (support._tag === "Refused") {
+      this.log("Debug", "the server does not offer maintenance notifications", {
+        endpoint: connection.address,
+        words: support.words
+      })
+    }
+  }
+
+  /** A connection of its own for the surrounding scope; maintenance pushes on it are heard like any other. */
+  dedicated(owner: Owner): Effect.Effect<Connection, HitlessError, Scope.Scope> {
+    return Effect.suspend(() =>
+      Effect.firstSuccessOf(
+        this.candidates().map((endpoint) => this.connectTo(endpoint, this.config.connectTimeout, owner))
+      )
+    )
+  }
+
+  // ----- handoff -----
+
+  /** Marks the slots that have to follow a move, and gives those that were not following one already. */
+  follow(move: Move): ReadonlyArray<Slot> {
+    const retiring = format(move.retiring)
+    const started: Array<Slot> = []
+    for (const slot of this.slots) {
+      const { state } = slot
+      if (slot.connection === undefined || slot.connection.address !== retiring) continue
+      if (state._tag === "Serving" && slot.failedMove !== move) {
+        this.setState(slot, { _tag: "Moving", connection: state.connection, move })
+        started.push(slot)
+      } else if (state._tag === "Moving" && state.move !== move) {
+        // The worker that has the slot goes on to the newer target.
+        this.setState(slot, { ...state, move })
+      }
+    }
+    return started
+  }
+
+  /** Gives up a move: the slot's connection serves until the server closes it. */
+  giveUp(slot: Slot, move: Move): void {
+    if (slot.state._tag !== "Moving" || slot.state.move !== move) return
+    slot.failedMove = move
+    this.setState(slot, { _tag: "Serving", connection: slot.state.connection })
+  }
+
+  /**
+   * One attempt: dials the target and shakes hands, and only then swaps the slot's connection. A failure at any byte
+   * leaves the old connection as it was. `false` when the slot had found another connection meanwhile.
+   */
+  replace(slot: Slot, move: Move): Effect.Effect<boolean, HitlessError> {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.map(
+        restore(this.dial(move.target, this.config.maintenance.handoffTimeout, this)),
+        (connection) => this.swap(slot, move, connection)
+      )
+    )
+  }
+
+  private swap(slot: Slot, move: Move, connection: Connection): boolean {
+    const { state } = slot
+    // The old one may have died meanwhile and its slot found another way to the target.
+    if (this.closing || state._tag === "Serving" || connection.state !== "Ready") {
+      connection.close(connection.lost("another connection took its place"))
+      return false
+    }
+    const now = this.now()
+    this.timeouts.relaxAfterHandoff(
+      connection.subject,
+      Duration.toMillis(this.config.maintenance.postHandoffRelaxedDuration),
+      now
+    )
+    this.alarm.set(this.timeouts.nextEnd)
+    this.install(slot, connection, Math.max(move.until, now))
+    if (state._tag === "Moving" && state.move !== move) {
+      this.setState(slot, { _tag: "Moving", connection, move: state.move })
+    }
+    return true
+  }
+
+  // ----- life -----
+
+  /** @internal The first connection; its failure is the layer's. */
+  open(): Effect.Effect<void, HitlessError> {
+    return this.dialInto(this.slots[0]!)
+  }
+
+  /** @internal Stops accepting, waits for replies that somebody waits for, and closes. */
+  close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { commandTimeout, connectTimeout } = this.config
+      const grace = Duration.toMillis(Duration.isFinite(commandTimeout) ? commandTimeout : connectTimeout)
+      const connections = [...this.serving, ...this.draining]
+      this.closing = true
+      this.serving = []
+      for (const request of this.waiting) request.fail(this.closedError(request))
+      this.waiting = []
+      this.waitingCommands = 0
+      this.alarm.clear()
+      this.recorder.close()
+      // What was sent in this tick is written before the drain, which would hand it back.
+      return Effect.yieldNow.pipe(
+        Effect.andThen(Effect.sync(() => {
+          for (const connection of connections) {
+            for (const request of connection.drain(this.now() + grace)) request.fail(this.closedError(request))
+          }
+        })),
+        Effect.andThen(Effect.forEach(connections, (connection) => connection.closed, { discard: true }))
+      )
+    })
+  }
+}
+
+/**
+ * Makes a pool and its first connection.
+ *
+ * **Details**
+ *
+ * Fails as `connect` does when no connection can be made within `connectTimeout`.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = Effect.fnUntraced(function*(
+  config: ResolvedConfig
+): Effect.fn.Return<Pool, HitlessError, Transport | Scope.Scope> {
+  const context = yield* Effect.context<Transport>()
+  const notifications = yield* PubSub.sliding<Notification>(subscriberBuffer)
+  const moves = yield* Queue.unbounded<Move>()
+  // A scope of its own, because the surrounding one may close its finalizers in parallel: first the pool closes its
+  // connections in order, then its fibers stop.
+  const scope = yield* Scope.make("sequential")
+  const run = yield* Scope.provide(FiberSet.makeRuntime<never, unknown, unknown>(), scope)
+  const pool = new Pool(config, context, scope, run, notifications, moves)
+  yield* Effect.addFinalizer((exit) => Effect.andThen(pool.close(), Scope.close(scope, exit)))
+  yield* pool.open()
+  return pool
+})

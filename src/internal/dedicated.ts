@@ -1,0 +1,153 @@
+/**
+ * A connection of its own, for one user: what reserved connections and subscribers are made of.
+ *
+ * It hears maintenance like any other and never moves: when its server closes it, its requests fail.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { Connection, Owner } from "../Connection.ts"
+import { ConnectFailed, ConnectionLost, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
+import type { Pool } from "../Pool.ts"
+import { type Arg, ErrorReply } from "../Resp.ts"
+import { isBlocking } from "./commands.ts"
+import { Request, type RequestOwner, serverReplied, type Site } from "./request.ts"
+
+class Dedicated implements Owner, RequestOwner {
+  readonly onSettled: RequestOwner["onSettled"]
+  protected readonly pool: Pool
+
+  constructor(pool: Pool) {
+    this.pool = pool
+    this.onSettled = pool.onSettled
+  }
+
+  onPush(connection: Connection, elements: ReadonlyArray<unknown>): void {
+    this.pool.onPush(connection, elements)
+  }
+
+  onUnowed(_connection: Connection, _value: unknown): boolean {
+    return false
+  }
+
+  onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
+    for (const request of orphans) {
+      request.fail(
+        new HitlessError({
+          reason: new ConnectionLost({
+            endpoint: connection.address,
+            command: request.name,
+            detail: "detail" in cause ? cause.detail : cause.message,
+            mayHaveExecuted: request.state === "Written"
+          })
+        })
+      )
+    }
+  }
+
+  onReplied(request: Request, value: unknown, site: Site): void {
+    request.answer(value, site)
+  }
+
+  onFailed(error: HitlessError): void {
+    this.pool.onFailed(error)
+  }
+}
+
+/**
+ * Opens a connection for one user and gives its `send`. A command that can block on the server has no deadline; the
+ * others have the configured one.
+ *
+ * @internal
+ */
+export const reserve = Effect.fnUntraced(function*(pool: Pool) {
+  const owner = new Dedicated(pool)
+  const connection = yield* pool.dedicated(owner)
+  const commandTimeout = Duration.toMillis(pool.config.commandTimeout)
+  return (command: string, args: ReadonlyArray<Arg>): Effect.Effect<unknown, HitlessError> =>
+    Effect.callback((resume) => {
+      const timeout = isBlocking(command) ? Infinity : commandTimeout
+      const request = new Request(owner, "command", [command, ...args], undefined, false, timeout, pool.now(), resume)
+      if (connection.state === "Ready") connection.send(request)
+      else {
+        request.fail(
+          new HitlessError({
+            reason: new ConnectionLost({
+              endpoint: connection.address,
+              command,
+              detail: "the reserved connection is closed",
+              mayHaveExecuted: false
+            })
+          })
+        )
+      }
+      return request.abandon
+    })
+})
+
+class Subscriber extends Dedicated {
+  readonly subscribed = Deferred.makeUnsafe<void, HitlessError>()
+  private readonly onMessage: (channel: string, message: string) => void
+
+  constructor(pool: Pool, onMessage: (channel: string, message: string) => void) {
+    super(pool)
+    this.onMessage = onMessage
+  }
+
+  override onPush(connection: Connection, elements: ReadonlyArray<unknown>): void {
+    const [kind, channel, message] = elements
+    if (kind === "message") this.onMessage(String(channel), String(message))
+    else if (kind === "subscribe") Deferred.doneUnsafe(this.subscribed, Exit.void)
+    else super.onPush(connection, elements)
+  }
+
+  /** RESP2 has no pushes: messages arrive as replies that nobody asked for; a refused `SUBSCRIBE` does in both. */
+  override onUnowed(connection: Connection, value: unknown): boolean {
+    if (Array.isArray(value)) {
+      this.onPush(connection, value)
+      return true
+    }
+    return value instanceof ErrorReply &&
+      Deferred.doneUnsafe(this.subscribed, Exit.fail(serverReplied(value, "SUBSCRIBE", connection)))
+  }
+
+  override onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
+    Deferred.doneUnsafe(this.subscribed, Exit.fail(new HitlessError({ reason: cause })))
+    super.onClosed(connection, cause, orphans)
+  }
+}
+
+/**
+ * Subscribes on a connection of its own and gives the effect that ends when that connection does.
+ *
+ * @internal
+ */
+export const subscribe = Effect.fnUntraced(function*(
+  pool: Pool,
+  channel: string,
+  onMessage: (channel: string, message: string) => void
+): Effect.fn.Return<Effect.Effect<void>, HitlessError, Scope.Scope> {
+  const owner = new Subscriber(pool, onMessage)
+  const connection = yield* pool.dedicated(owner)
+  const startedAt = yield* Clock.currentTimeMillis
+  connection.sendUnanswered(["SUBSCRIBE", channel])
+  yield* Effect.timeoutOrElse(Deferred.await(owner.subscribed), {
+    duration: pool.config.connectTimeout,
+    orElse: () =>
+      Effect.fail(
+        new HitlessError({
+          reason: new ConnectFailed({
+            endpoint: connection.address,
+            command: "SUBSCRIBE",
+            kind: "TimedOut",
+            detail: `SUBSCRIBE was not confirmed within ${pool.now() - startedAt} ms`,
+            mayHaveExecuted: true
+          })
+        })
+      )
+  })
+  return connection.closed
+})

@@ -1,0 +1,235 @@
+/**
+ * A request is what waits in queues: one command, or a batch that is written contiguously, and who waits for it.
+ *
+ * - `Waiting`: held by the pool or a connection, not one byte written.
+ * - `Written`: its bytes were handed to the socket; it owns the next replies of its connection.
+ * - `Settled`: answered, failed or given up. If it was written, it keeps its place in the reply queue until its replies
+ *   have arrived, and they are dropped, so that no later request can receive them.
+ *
+ * Only `succeed`, `fail`, `answer` and `abandon` end a request; the first one counts.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import { didNotRunCodes, HitlessError, ProtocolViolation, ServerReplied, TransactionAborted } from "../HitlessError.ts"
+import { type Arg, ErrorReply } from "../Resp.ts"
+
+/** @internal */
+export type Words = ReadonlyArray<Arg>
+
+/** @internal */
+export type RequestState = "Waiting" | "Written" | "Settled"
+
+/** Where a request was when something happened to it. @internal */
+export interface Site {
+  /** The endpoint, as `host:port`. */
+  readonly address: string
+}
+
+/** Who decides what an answer or a loss means for a request. @internal */
+export interface RequestOwner {
+  /** All replies have arrived: an error reply, or the replies of a batch. */
+  readonly onReplied: (request: Request, value: unknown, site: Site) => void
+  /** The one who waits was given an error. */
+  readonly onFailed: (error: HitlessError) => void
+  /** The request is over, however it ended; `undefined` when nobody wants to know. */
+  readonly onSettled: ((request: Request) => void) | undefined
+}
+
+/** @internal */
+export type RequestKind = "command" | "pipeline" | "transaction" | "raw"
+
+/** @internal */
+export type Resume = (exit: Exit.Exit<unknown, HitlessError>) => void
+
+/** @internal */
+export class Request {
+  readonly owner: RequestOwner
+  readonly kind: RequestKind
+  /** The words of a single command, or of a batch's first. */
+  readonly words: Words
+  readonly batch: ReadonlyArray<Words> | undefined
+  readonly bytes: boolean
+  /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
+  readonly timeout: number
+  readonly startedAt: number
+  state: RequestState = "Waiting"
+  replies: Array<unknown> | undefined
+  /** How often it was put back into a queue, and before when it may not be sent again. */
+  attempts = 0
+  notBefore = 0
+  private readonly resume: Resume
+
+  constructor(
+    owner: RequestOwner,
+    kind: RequestKind,
+    words: Words,
+    batch: ReadonlyArray<Words> | undefined,
+    bytes: boolean,
+    timeout: number,
+    startedAt: number,
+    resume: Resume
+  ) {
+    this.owner = owner
+    this.kind = kind
+    this.words = words
+    this.batch = batch
+    this.bytes = bytes
+    this.timeout = timeout
+    this.startedAt = startedAt
+    this.resume = resume
+  }
+
+  /** How many commands it is, and so how many replies it is owed. */
+  get size(): number {
+    return this.batch === undefined ? 1 : this.batch.length
+  }
+
+  /** The name shown in errors: never an argument. */
+  get name(): string {
+    switch (this.kind) {
+      case "command":
+        return String(this.words[0])
+      case "pipeline":
+        return "pipeline"
+      case "transaction":
+        return "MULTI"
+      case "raw":
+        return "handshake"
+    }
+  }
+
+  succeed(value: unknown): void {
+    this.settle(Exit.succeed(value))
+  }
+
+  fail(error: HitlessError): void {
+    if (this.state === "Settled") return
+    this.owner.onFailed(error)
+    this.settle(Exit.fail(error))
+  }
+
+  /** Gives the one who waits what the replies mean. */
+  answer(value: unknown, site: Site): void {
+    const result = meaningOf(this, value, site)
+    if (Result.isFailure(result)) this.fail(result.failure)
+    else this.succeed(result.success)
+  }
+
+  private settle(exit: Exit.Exit<unknown, HitlessError>): void {
+    if (this.state === "Settled") return
+    this.state = "Settled"
+    this.owner.onSettled?.(this)
+    this.resume(exit)
+  }
+
+  /** Puts it back before its first byte: it did not run, or may run again. */
+  rewind(): void {
+    if (this.state === "Settled") return
+    this.state = "Waiting"
+    this.replies = undefined
+    this.attempts++
+  }
+
+  /** What interruption runs: nobody waits any more, and nobody is resumed. */
+  readonly abandon: Effect.Effect<void> = Effect.sync(() => {
+    this.state = "Settled"
+  })
+}
+
+/** A script can fail after it has written; every other command checks before it changes anything. */
+const scripts = new Set(["EVAL", "EVALSHA", "FCALL"])
+
+const mayHaveRun = (reply: ErrorReply, command: string): boolean =>
+  scripts.has(command.toUpperCase()) && reply.code !== "NOSCRIPT" && !didNotRunCodes.has(reply.code)
+
+/**
+ * The text of an error reply without the arguments that Redis quotes in it: `HELLO 3 AUTH …` on a server that does not
+ * know `HELLO` would otherwise show the password.
+ *
+ * @internal
+ */
+export const textOf = (reply: ErrorReply): string => reply.message.replace(/, with args beginning with:.*$/s, "")
+
+/** @internal */
+export const serverReplied = (
+  reply: ErrorReply,
+  command: string,
+  site: Site,
+  mayHaveExecuted: boolean = mayHaveRun(reply, command)
+): HitlessError =>
+  new HitlessError({
+    reason: new ServerReplied({
+      code: reply.code,
+      detail: textOf(reply),
+      command,
+      endpoint: site.address,
+      mayHaveExecuted
+    })
+  })
+
+const toResults = (
+  values: ReadonlyArray<unknown>,
+  commands: ReadonlyArray<Words>,
+  site: Site
+): Array<Result.Result<unknown, HitlessError>> =>
+  values.map((value, index) =>
+    value instanceof ErrorReply
+      ? Result.fail(serverReplied(value, String(commands[index]![0]), site))
+      : Result.succeed(value)
+  )
+
+const transactionMeaning = (
+  request: Request,
+  batch: ReadonlyArray<Words>,
+  replies: ReadonlyArray<unknown>,
+  site: Site
+): Result.Result<unknown, HitlessError> => {
+  const multi = replies[0]
+  // Without MULTI the server has run each command on its own.
+  if (multi instanceof ErrorReply) return Result.fail(serverReplied(multi, "MULTI", site, true))
+  const exec = replies[replies.length - 1]
+  if (Array.isArray(exec)) return Result.succeed(toResults(exec, batch.slice(1, -1), site))
+  if (exec === null || exec instanceof ErrorReply) {
+    const refused = replies.slice(1, -1).find((reply): reply is ErrorReply => reply instanceof ErrorReply)
+    return Result.fail(
+      new HitlessError({
+        reason: new TransactionAborted({
+          detail: refused !== undefined ? textOf(refused) : exec === null ? "a watched key changed" : textOf(exec),
+          command: request.name,
+          endpoint: site.address,
+          mayHaveExecuted: false
+        })
+      })
+    )
+  }
+  return Result.fail(
+    new HitlessError({
+      reason: new ProtocolViolation({
+        detail: "EXEC was answered with neither an array, null nor an error",
+        command: request.name,
+        endpoint: site.address,
+        mayHaveExecuted: true
+      })
+    })
+  )
+}
+
+/** What the replies of a request mean for the one who waits. */
+const meaningOf = (request: Request, value: unknown, site: Site): Result.Result<unknown, HitlessError> => {
+  const batch = request.batch
+  if (batch === undefined) {
+    return value instanceof ErrorReply
+      ? Result.fail(serverReplied(value, request.name, site))
+      : Result.succeed(value)
+  }
+  const replies = value as ReadonlyArray<unknown>
+  switch (request.kind) {
+    case "transaction":
+      return transactionMeaning(request, batch, replies, site)
+    case "pipeline":
+      return Result.succeed(toResults(replies, batch, site))
+    default:
+      return Result.succeed(replies)
+  }
+}
