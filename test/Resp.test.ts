@@ -149,6 +149,7 @@ const goldens: ReadonlyArray<readonly [name: string, wire: string, ...events: Re
   ["an attribute before a reply", "|1\r\n+ttl\r\n:3600\r\n$1\r\na\r\n", reply("a")],
   ["attributes before an attribute", "|1\r\n+a\r\n:1\r\n|0\r\n|1\r\n+b\r\n:2\r\n:3\r\n", reply(3)],
   ["an attribute before an element", "*3\r\n:1\r\n|1\r\n+ttl\r\n:3600\r\n:2\r\n:3\r\n", reply([1, 2, 3])],
+  ["an attribute before an empty streamed array", "|0\r\n*?\r\n.\r\n", reply([])],
   ["an attribute inside an attribute", "|1\r\n|1\r\n+a\r\n+b\r\n+c\r\n*1\r\n+d\r\n:1\r\n", reply(1)],
   ["an attribute before a key", "%1\r\n|1\r\n+a\r\n+b\r\n+k\r\n|0\r\n+v\r\n", reply(record({ k: "v" }))],
   ["an attribute before a push", "|1\r\n+a\r\n+b\r\n>1\r\n+p\r\n", push("p")],
@@ -196,6 +197,7 @@ const malformed: ReadonlyArray<readonly [name: string, wire: string, offset: num
   ["a blob inside a streamed string", "$?\r\n;1\r\na\r\n$1\r\nb\r\n", 11, "a part of a streamed string"],
   ["a line feed without carriage return", "+a\nb\r\n", 2, "CR before LF"],
   ["a carriage return without line feed", "+a\rb\r\n", 3, "LF after CR"],
+  ["a carriage return without line feed before the line is whole", "+a\rb", 3, "LF after CR"],
   ["two carriage returns", "+a\r\r\n", 3, "LF after CR"],
   ["a blob longer than announced", "$1\r\nab\r\n", 5, "CRLF after a payload"],
   ["a blob that ends in CR alone", "$1\r\na\rb\r\n", 6, "CRLF after a payload"],
@@ -229,6 +231,7 @@ const malformed: ReadonlyArray<readonly [name: string, wire: string, offset: num
   ["an empty boolean", "#\r\n", 1, "t or f"],
   ["a boolean with more text", "#tt\r\n", 2, "CRLF"],
   ["a verbatim string without a format", "=3\r\ntxt\r\n", 4, "a format of three letters and a colon"],
+  ["a verbatim string of one byte", "=1\r\na\r\n:1\r\n", 4, "a format of three letters and a colon"],
   ["a verbatim string without a colon", "=6\r\ntxt-ab\r\n", 4, "a format of three letters and a colon"]
 ]
 
@@ -757,7 +760,7 @@ describe("Encoder", () => {
     const taken: Array<Uint8Array> = []
     const copies: Array<Uint8Array> = []
     for (let i = 0; i < 2000; i++) {
-      encoder.write(["SET", `key:${i}`, String(i).repeat(i % 700), new Uint8Array(i)])
+      encoder.write(["SET", `key:${i}`, "日".repeat(i % 700), new Uint8Array(i)])
       if (i % 7 === 0) {
         const chunks = encoder.take()
         taken.push(...chunks)
@@ -768,6 +771,6 @@ describe("Encoder", () => {
     const { events } = decode([...taken, ...encoder.take()])
     assert.strictEqual(events.length, 2000)
     const [, [, key, text]] = events[1234] as ["reply", Array<string>]
-    assert.deepStrictEqual([key, text], ["key:1234", "1234".repeat(534)])
+    assert.deepStrictEqual([key, text], ["key:1234", "日".repeat(534)])
   })
 })

@@ -10,6 +10,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import type * as Socket from "effect/socket/Socket"
 import { encodeReply, makeDecoder, type ReplyValue } from "../../Resp.ts"
 import { error, ok, wrongArity } from "./commands.ts"
@@ -92,6 +93,7 @@ export class Connection implements Peer {
   /** Frames of the batch that is being made, and the batches that wait to leave. */
   private open: Array<Uint8Array> = []
   private readonly batches: Array<Batch> = []
+  private readonly writing = Semaphore.makeUnsafe(1)
   /** Bytes that may still be written before the connection is cut. */
   private allowance: number
 
@@ -316,15 +318,20 @@ export class Connection implements Peer {
   })
 
   private write(frames: Array<Uint8Array>): Effect.Effect<void, Socket.SocketError> {
-    if (this.allowance === Infinity) return isNonEmpty(frames) ? this.output.writer.writeAll(frames) : Effect.void
+    if (this.allowance === Infinity) return this.writeAll(frames)
     const allowed: Array<Uint8Array> = []
     for (const frame of frames) {
       const part = frame.subarray(0, this.allowance)
       this.allowance -= part.length
       if (part.length > 0) allowed.push(part)
     }
-    const written = isNonEmpty(allowed) ? this.output.writer.writeAll(allowed) : Effect.void
+    const written = this.writeAll(allowed)
     return this.allowance > 0 ? written : Effect.andThen(written, Effect.sync(() => this.close("handshake")))
+  }
+
+  /** One write at a time: each that waits for a slow reader listens on the socket, and batches can be many. */
+  private writeAll(frames: ReadonlyArray<Uint8Array>): Effect.Effect<void, Socket.SocketError> {
+    return isNonEmpty(frames) ? this.writing.withPermit(this.output.writer.writeAll(frames)) : Effect.void
   }
 
   quit(): void {
