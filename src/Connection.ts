@@ -394,7 +394,7 @@ export class Connection {
         command: request.name,
         ...(window === undefined ? {} : { window: window.label }),
         afterMillis: now - request.startedAt,
-        mayHaveExecuted: request.state === "Written"
+        mayHaveExecuted: request.mayHaveExecuted
       })
     })
   }

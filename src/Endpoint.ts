@@ -159,11 +159,16 @@ export interface Move {
 export class AddressOverride {
   private readonly moves = new Map<string, Move>()
 
-  /** Records a move, unless it leads to where it starts. What is moved to is not being left any more. */
+  /**
+   * Records a move, unless it leads to where it starts. Where it would close a circle (`A → B`, then `B → A`), what is
+   * moved to now is not being left any more, so its own move ends.
+   */
   set(move: Move): void {
-    if (format(move.retiring) === format(move.target)) return
-    this.moves.delete(format(move.target))
-    this.moves.set(format(move.retiring), move)
+    const retiring = format(move.retiring)
+    if (retiring === format(move.target)) return
+    this.moves.delete(retiring)
+    if (format(this.resolve(move.target, -Infinity)) === retiring) this.moves.delete(format(move.target))
+    this.moves.set(retiring, move)
   }
 
   /** The move of exactly this endpoint that is in force at `now`. */
@@ -177,7 +182,7 @@ export class AddressOverride {
 
   /** Where a dial meant for `endpoint` goes at `now`. */
   resolve(endpoint: Endpoint, now: number): Endpoint {
-    // Without end it cannot go: setting the move that would close a circle removes the one that it would run into.
+    // It comes to an end: `set` never closes a circle.
     let at = endpoint
     for (let move = this.moveOf(at, now); move !== undefined; move = this.moveOf(at, now)) at = move.target
     return at

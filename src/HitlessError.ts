@@ -58,7 +58,8 @@ export const ConnectFailureKind = Schema.Literals([
 export type ConnectFailureKind = typeof ConnectFailureKind.Type
 
 /**
- * A connection could not be opened; no command was sent on it.
+ * A connection could not be opened; no command was sent on it. A command that waited for one may have run before, on a
+ * connection that was lost.
  *
  * @category errors
  * @since 0.1.0
@@ -70,9 +71,9 @@ export class ConnectFailed extends Schema.Error<ConnectFailed>("hitless/HitlessE
   detail: Schema.String,
   mayHaveExecuted: Schema.Boolean
 }) {
-  /** Connecting again can succeed, except where the certificate is not trusted. */
+  /** Connecting again can succeed, except where the certificate is not trusted; safe when the command never ran. */
   get isRetryable(): boolean {
-    return this.kind !== "Untrusted"
+    return !this.mayHaveExecuted && this.kind !== "Untrusted"
   }
   override get message(): string {
     return `Could not connect${this.endpoint === undefined ? "" : ` to ${this.endpoint}`}: ${this.detail}`
@@ -239,9 +240,9 @@ export class TransactionAborted extends Schema.Error<TransactionAborted>("hitles
   detail: Schema.String,
   mayHaveExecuted: Schema.Boolean
 }) {
-  /** Nothing ran, so the whole transaction may be tried again. */
+  /** The whole transaction may be tried again, unless it was sent before, on a connection that was lost. */
   get isRetryable(): boolean {
-    return true
+    return !this.mayHaveExecuted
   }
   override get message(): string {
     return `Transaction aborted${at(this)}, nothing ran: ${this.detail}`

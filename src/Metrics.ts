@@ -3,8 +3,8 @@
  *
  * Counters and histograms are updated when something happens; gauges are read from the live client when a snapshot is
  * taken, so that an idle client does no work and the hot path pays nothing. All series carry
- * `db.client.connection.pool.name`: the configured `clientName`, else the endpoint; two clients of one name share their
- * series. Durations are in seconds, as OpenTelemetry has them. This module never decides anything.
+ * `db.client.connection.pool.name`: the configured `clientName`, else the endpoint; two clients of one name share
+ * their counters, and the gauges are those of the one made last. Durations are in seconds, as OpenTelemetry has them. This module never decides anything.
  *
  * @since 0.1.0
  */
@@ -14,8 +14,8 @@ import * as Metric from "effect/Metric"
 const seconds = (name: string, description: string) =>
   Metric.histogram(name, {
     description,
-    // From 100 µs, a loopback round trip, to 52 s, past the longest default timeout.
-    boundaries: Metric.exponentialBoundaries({ start: 0.0001, factor: 2, count: 20 })
+    // From 100 µs, a loopback round trip, to 52 s, past the longest default timeout; the last of them is Infinity.
+    boundaries: Metric.exponentialBoundaries({ start: 0.0001, factor: 2, count: 21 })
   })
 
 /**

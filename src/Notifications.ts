@@ -306,8 +306,8 @@ const rememberedAtLeast = 2000
  *
  * **Details**
  *
- * An announcement is forgotten when its time is over, after 2 s at the earliest, so that a server which counts from
- * the beginning again after a restart is heard; a completion is remembered, since servers repeat the last one to every
+ * An announcement is forgotten when its time is over, after 2 s at the earliest, and after `longestAnnounced` where it
+ * has none, so that a server which counts from the beginning again after a restart is heard; a completion is remembered, since servers repeat the last one to every
  * new connection for hours.
  *
  * @category models
@@ -322,8 +322,12 @@ export class SeenEvents {
     const until = this.seen.get(key)
     if (until !== undefined && until > now) return false
     this.seen.delete(key)
-    const time = "time" in notification ? Duration.toMillis(notification.time) : Infinity
-    this.seen.set(key, now + Math.max(time, rememberedAtLeast))
+    const time = "time" in notification
+      ? notification.time
+      : notification._tag === "SlotsMigrating"
+      ? longestAnnounced
+      : Duration.infinity
+    this.seen.set(key, now + Math.max(Duration.toMillis(time), rememberedAtLeast))
     if (this.seen.size > rememberedEvents) this.seen.delete(this.seen.keys().next().value!)
     return true
   }

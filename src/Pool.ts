@@ -37,7 +37,6 @@ import {
   CommandTimeout,
   ConnectFailed,
   ConnectionLost,
-  didNotRunCodes,
   HitlessError,
   type HitlessErrorReason,
   Overloaded,
@@ -46,7 +45,7 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { isReadOnly } from "./internal/commands.ts"
 import { type Log, makeLog } from "./internal/log.ts"
-import type { Request, RequestOwner, Site, Words } from "./internal/request.ts"
+import { isRefusal, type Request, type RequestOwner, type Site, type Words } from "./internal/request.ts"
 import { Recorder } from "./Metrics.ts"
 import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
 import { ErrorReply } from "./Resp.ts"
@@ -106,6 +105,9 @@ const askAgainAfter = 60_000
 const resendAfter = 20
 const resendAtMost = 500
 
+/** What is left of a deadline for the answer to the last try, in milliseconds: many round trips of one data center. */
+const answeredWithin = 20
+
 // The first dial after a loss is made at once; then 50 ms doubling to 2 s, each 0.8 to 1.2 times, so that the clients of
 // a server that comes back do not all arrive together.
 const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]).pipe(
@@ -116,16 +118,14 @@ const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Sched
 const subscriberBuffer = 256
 
 /** The error code with which the server says that no command of this request ran; `undefined` when one may have. */
-const didNotRun = (request: Request, value: unknown): string | undefined => {
-  if (request.batch === undefined) {
-    return value instanceof ErrorReply && didNotRunCodes.has(value.code) ? value.code : undefined
-  }
+const didNotRun = ({ batch, kind, words }: Request, value: unknown): string | undefined => {
+  if (batch === undefined) return isRefusal(value, words) ? value.code : undefined
   const replies = value as ReadonlyArray<unknown>
-  const refused = replies.find((reply) => reply instanceof ErrorReply && didNotRunCodes.has(reply.code))
+  const refused = replies.find((reply, index) => isRefusal(reply, batch[index]!))
   if (!(refused instanceof ErrorReply)) return undefined
-  const nothingRan = request.kind === "transaction"
+  const nothingRan = kind === "transaction"
     ? !(replies[0] instanceof ErrorReply) && replies[replies.length - 1] instanceof ErrorReply
-    : replies.every((reply) => reply instanceof ErrorReply && didNotRunCodes.has(reply.code))
+    : replies.every((reply, index) => isRefusal(reply, batch[index]!))
   return nothingRan ? refused.code : undefined
 }
 
@@ -293,7 +293,7 @@ export class Pool implements Owner, RequestOwner {
     for (const request of waiting) {
       if (request.state === "Settled") continue
       const deadline = this.deadlineOf(request)
-      if (deadline <= now) request.fail(this.waitedTooLong(request, now))
+      if (deadline <= now) this.waitedTooLong(request, now)
       else if (request.notBefore <= now && this.serving.length > 0) this.submit(request)
       else {
         this.keep(request)
@@ -312,6 +312,7 @@ export class Pool implements Owner, RequestOwner {
   onReplied(request: Request, value: unknown, site: Site): void {
     const code = didNotRun(request, value)
     if (code !== undefined && this.resendLater(request)) {
+      request.refusal = { value, site }
       if (code === "READONLY") this.renew(site)
       return
     }
@@ -322,12 +323,15 @@ export class Pool implements Owner, RequestOwner {
     this.recorder.failed(error.reason._tag === "ServerReplied" ? error.reason.code : error.reason._tag)
   }
 
-  /** Sends a request that did not run again after a while; `false` when its deadline comes before that. */
+  /**
+   * Sends a request that did not run again after a while; `false` when its deadline comes before the answer could: that
+   * try would turn a command which did not run into one that may have.
+   */
   private resendLater(request: Request): boolean {
     const now = this.now()
     const random = 0.8 + 0.4 * Context.get(this.context as Context.Context<never>, Random.Random).nextDoubleUnsafe()
     const delay = Math.min(resendAfter * 2 ** request.attempts, resendAtMost) * random
-    if (this.closing || now + delay >= this.deadlineOf(request)) return false
+    if (this.closing || now + delay + answeredWithin >= this.deadlineOf(request)) return false
     request.rewind()
     this.park(request, now + delay)
     return true
@@ -343,36 +347,41 @@ export class Pool implements Owner, RequestOwner {
 
   private closedError(request: Request): HitlessError {
     return new HitlessError({
-      reason: new Closed({ command: request.name, mayHaveExecuted: request.state === "Written" })
+      reason: new Closed({ command: request.name, mayHaveExecuted: request.mayHaveExecuted })
     })
   }
 
-  /** Why a request that never found a connection fails: the last dial's failure says more than "timeout". */
-  private waitedTooLong(request: Request, now: number): HitlessError {
+  /** Ends a request at its deadline: the last dial's failure or the server's last answer says more than "timeout". */
+  private waitedTooLong(request: Request, now: number): void {
     const failure = this.lastDialFailure
-    const command = request.name
+    const { mayHaveExecuted, name: command, refusal } = request
+    const afterMillis = now - request.startedAt
     if (failure !== undefined && "detail" in failure && this.serving.length === 0) {
-      return new HitlessError({
-        reason: new ConnectFailed({
-          ...(failure.endpoint === undefined ? {} : { endpoint: failure.endpoint }),
-          command,
-          kind: failure._tag === "ConnectFailed" ? failure.kind : "Rejected",
-          detail: `${failure.detail}; ${command} waited ${
-            now - request.startedAt
-          } ms for a connection and was never sent`,
-          mayHaveExecuted: false
+      request.fail(
+        new HitlessError({
+          reason: new ConnectFailed({
+            ...(failure.endpoint === undefined ? {} : { endpoint: failure.endpoint }),
+            command,
+            kind: failure._tag === "ConnectFailed" ? failure.kind : "Rejected",
+            detail: `${failure.detail}; ${command} waited ${afterMillis} ms for a connection and was ${
+              mayHaveExecuted ? "not sent again" : "never sent"
+            }`,
+            mayHaveExecuted
+          })
         })
-      })
+      )
+    } else if (refusal === undefined) {
+      request.fail(new HitlessError({ reason: new CommandTimeout({ command, afterMillis, mayHaveExecuted }) }))
+    } else {
+      request.answer(refusal.value, refusal.site)
     }
-    return new HitlessError({
-      reason: new CommandTimeout({ command, afterMillis: now - request.startedAt, mayHaveExecuted: false })
-    })
   }
 
   /** What becomes of a request whose connection is gone. */
   private reroute(request: Request, connection: Connection, cause: HitlessErrorReason): void {
     if (this.closing) return request.fail(this.closedError(request))
     if (request.state === "Waiting" || this.mayReplay(request)) {
+      request.replayed = request.mayHaveExecuted
       request.rewind()
       return this.submit(request)
     }

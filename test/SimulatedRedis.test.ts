@@ -83,7 +83,7 @@ const hello = (protocol: 2 | 3, id: number): string =>
 
 const make = (options: Partial<SimulatedRedis.Options> = {}) =>
   SimulatedRedis.make({
-    listen: (port) => NodeSocketServer.make({ host: "127.0.0.1", port }),
+    listen: (port) => NodeSocketServer.make({ host: "127.0.0.1", port, noDelay: true }),
     nodes: ["a", "b"],
     ...options
   })

@@ -41,7 +41,7 @@ class Dedicated implements Owner, RequestOwner {
             endpoint: connection.address,
             command: request.name,
             detail: "detail" in cause ? cause.detail : cause.message,
-            mayHaveExecuted: request.state === "Written"
+            mayHaveExecuted: request.mayHaveExecuted
           })
         })
       )

@@ -55,6 +55,10 @@ export class Request {
   readonly startedAt: number
   state: RequestState = "Waiting"
   replies: Array<unknown> | undefined
+  /** It was written and put back without an answer: a server may have run it already. */
+  replayed = false
+  /** The last answer that meant "did not run": what counts when there is no time for another try. */
+  refusal: { readonly value: unknown; readonly site: Site } | undefined
   /** How often it was put back into a queue, and before when it may not be sent again. */
   attempts = 0
   notBefore = 0
@@ -99,6 +103,11 @@ export class Request {
     }
   }
 
+  /** Whether a server may have run it, as far as is known without an answer. */
+  get mayHaveExecuted(): boolean {
+    return this.replayed || this.state === "Written"
+  }
+
   succeed(value: unknown): void {
     this.settle(Exit.succeed(value))
   }
@@ -133,15 +142,25 @@ export class Request {
 
   /** What interruption runs: nobody waits any more, and nobody is resumed. */
   readonly abandon: Effect.Effect<void> = Effect.sync(() => {
+    if (this.state === "Settled") return
     this.state = "Settled"
+    this.owner.onSettled?.(this)
   })
 }
 
 /** A script can fail after it has written; every other command checks before it changes anything. */
 const scripts = new Set(["EVAL", "EVALSHA", "FCALL"])
 
+/** What Redis itself says before a script has written; a script can return any code in words of its own. */
+const refusesScripts =
+  /^(?:NOSCRIPT|READONLY You can't write against a read only|LOADING \S+ is loading|MASTERDOWN Link with MASTER is down)/
+
 const mayHaveRun = (reply: ErrorReply, command: string): boolean =>
-  scripts.has(command.toUpperCase()) && reply.code !== "NOSCRIPT" && !didNotRunCodes.has(reply.code)
+  scripts.has(command.toUpperCase()) && !refusesScripts.test(reply.message)
+
+/** Whether the server says that it did not run the command and may run it soon. @internal */
+export const isRefusal = (reply: unknown, [command]: Words): reply is ErrorReply =>
+  reply instanceof ErrorReply && didNotRunCodes.has(reply.code) && !mayHaveRun(reply, String(command))
 
 /**
  * The text of an error reply without the arguments that Redis quotes in it: `HELLO 3 AUTH …` on a server that does not
@@ -171,13 +190,14 @@ export const serverReplied = (
 const toResults = (
   values: ReadonlyArray<unknown>,
   commands: ReadonlyArray<Words>,
-  site: Site
+  site: Site,
+  replayed: boolean
 ): Array<Result.Result<unknown, HitlessError>> =>
-  values.map((value, index) =>
-    value instanceof ErrorReply
-      ? Result.fail(serverReplied(value, String(commands[index]![0]), site))
-      : Result.succeed(value)
-  )
+  values.map((value, index) => {
+    if (!(value instanceof ErrorReply)) return Result.succeed(value)
+    const command = String(commands[index]![0])
+    return Result.fail(serverReplied(value, command, site, replayed || mayHaveRun(value, command)))
+  })
 
 const transactionMeaning = (
   request: Request,
@@ -189,7 +209,7 @@ const transactionMeaning = (
   // Without MULTI the server has run each command on its own.
   if (multi instanceof ErrorReply) return Result.fail(serverReplied(multi, "MULTI", site, true))
   const exec = replies[replies.length - 1]
-  if (Array.isArray(exec)) return Result.succeed(toResults(exec, batch.slice(1, -1), site))
+  if (Array.isArray(exec)) return Result.succeed(toResults(exec, batch.slice(1, -1), site, request.replayed))
   if (exec === null || exec instanceof ErrorReply) {
     const refused = replies.slice(1, -1).find((reply): reply is ErrorReply => reply instanceof ErrorReply)
     return Result.fail(
@@ -198,7 +218,7 @@ const transactionMeaning = (
           detail: refused !== undefined ? textOf(refused) : exec === null ? "a watched key changed" : textOf(exec),
           command: request.name,
           endpoint: site.address,
-          mayHaveExecuted: false
+          mayHaveExecuted: request.replayed
         })
       })
     )
@@ -220,7 +240,7 @@ const meaningOf = (request: Request, value: unknown, site: Site): Result.Result<
   const batch = request.batch
   if (batch === undefined) {
     return value instanceof ErrorReply
-      ? Result.fail(serverReplied(value, request.name, site))
+      ? Result.fail(serverReplied(value, request.name, site, request.replayed || mayHaveRun(value, request.name)))
       : Result.succeed(value)
   }
   const replies = value as ReadonlyArray<unknown>
@@ -228,7 +248,7 @@ const meaningOf = (request: Request, value: unknown, site: Site): Result.Result<
     case "transaction":
       return transactionMeaning(request, batch, replies, site)
     case "pipeline":
-      return Result.succeed(toResults(replies, batch, site))
+      return Result.succeed(toResults(replies, batch, site, request.replayed))
     default:
       return Result.succeed(replies)
   }

@@ -49,7 +49,8 @@ import { type Deployment, Session } from "./internal/session.ts"
 export interface Options {
   /**
    * Opens a listener on a port, 0 meaning any free one; closing its scope must stop it from accepting. In Node this is
-   * `(port) => NodeSocketServer.make({ host: "127.0.0.1", port })`.
+   * `(port) => NodeSocketServer.make({ host: "127.0.0.1", port, noDelay: true })`; without `noDelay` a lone reply can
+   * wait for the client's delayed acknowledgement, 40 ms on Linux.
    */
   readonly listen: (
     port: number

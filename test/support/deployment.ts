@@ -25,7 +25,11 @@ export const deploy = (
   options: Partial<SimulatedRedis.Options> = {}
 ): Effect.Effect<SimulatedRedis.SimulatedRedis, never, Scope.Scope> =>
   Effect.orDie(
-    SimulatedRedis.make({ listen: (port) => NodeSocketServer.make({ host: "127.0.0.1", port }), nodes, ...options })
+    SimulatedRedis.make({
+      listen: (port) => NodeSocketServer.make({ host: "127.0.0.1", port, noDelay: true }),
+      nodes,
+      ...options
+    })
   )
 
 export interface Client {

@@ -1,0 +1,396 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import * as Connection from "hitless/Connection"
+import type { HitlessError } from "hitless/HitlessError"
+import { ErrorReply } from "hitless/Resp"
+import { Alarm } from "../src/internal/alarm.ts"
+import { Fifo } from "../src/internal/fifo.ts"
+import { Request, type RequestKind, type RequestOwner, textOf, type Words } from "../src/internal/request.ts"
+
+describe("Fifo", () => {
+  it("gives elements back in the order they came, the first one without taking it too", () => {
+    const fifo = new Fifo<string>()
+    assert.isUndefined(fifo.peek())
+    assert.isUndefined(fifo.shift())
+    for (const item of ["a", "b", "c"]) fifo.push(item)
+    assert.strictEqual(fifo.peek(), "a")
+    assert.strictEqual(fifo.length, 3)
+    assert.deepStrictEqual([fifo.shift(), fifo.shift(), fifo.shift(), fifo.shift()], ["a", "b", "c", undefined])
+    assert.strictEqual(fifo.length, 0)
+  })
+
+  it("is walked and emptied from its head", () => {
+    const fifo = new Fifo<number>()
+    for (const item of [1, 2, 3]) fifo.push(item)
+    fifo.shift()
+    const seen: Array<number> = []
+    fifo.forEach((item) => seen.push(item))
+    assert.deepStrictEqual(seen, [2, 3])
+    assert.isFalse(fifo.some((item) => item === 1))
+    assert.isTrue(fifo.some((item) => item === 3))
+    assert.deepStrictEqual(fifo.takeAll(), [2, 3])
+    assert.strictEqual(fifo.length, 0)
+    assert.deepStrictEqual(fifo.takeAll(), [])
+    fifo.push(4)
+    assert.strictEqual(fifo.shift(), 4)
+  })
+
+  const step = Arbitrary.schema(Schema.Union([
+    Schema.Literals(["peek", "walk", "all"]),
+    // Runs long enough for the dead elements at the front to be cut off, at 1,024 of them.
+    Schema.Struct({ push: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 900 })) }),
+    Schema.Struct({ shift: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 900 })) })
+  ]))
+
+  it.prop("does what an array does", [Arbitrary.array(step, { maxLength: 30 })], ([steps]) => {
+    const fifo = new Fifo<number>()
+    let model: Array<number> = []
+    let next = 0
+    for (const step of steps) {
+      if (step === "peek") {
+        assert.strictEqual(fifo.peek(), model[0])
+      } else if (step === "walk") {
+        const seen: Array<number> = []
+        fifo.forEach((item) => seen.push(item))
+        assert.deepStrictEqual(seen, model)
+        const last = model.at(-1)
+        assert.strictEqual(fifo.some((item) => item === last), model.length > 0)
+      } else if (step === "all") {
+        assert.deepStrictEqual(fifo.takeAll(), model)
+        model = []
+      } else if ("push" in step) {
+        for (let i = 0; i < step.push; i++) {
+          fifo.push(next)
+          model.push(next++)
+        }
+      } else {
+        for (let i = 0; i < step.shift; i++) assert.strictEqual(fifo.shift(), model[i])
+        model = model.slice(step.shift)
+      }
+      assert.strictEqual(fifo.length, model.length)
+    }
+  })
+
+  it("keeps its order when the dead elements at its front are cut off", () => {
+    const fifo = new Fifo<number>()
+    for (let i = 0; i < 5000; i++) fifo.push(i)
+    for (let i = 0; i < 4999; i++) assert.strictEqual(fifo.shift(), i)
+    fifo.push(5000)
+    assert.strictEqual(fifo.length, 2)
+    assert.deepStrictEqual(fifo.takeAll(), [4999, 5000])
+  })
+})
+
+describe("Alarm", () => {
+  /** An alarm on the test's clock, when it rang, and how many of its fibers sleep. */
+  const make = (onRing: (alarm: Alarm, now: number) => void = () => {}) =>
+    Effect.gen(function*() {
+      const context = yield* Effect.context<never>()
+      const clock = yield* Clock.Clock
+      const rang: Array<number> = []
+      let sleeping = 0
+      const counting = {
+        ...clock,
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        sleep: (duration: Parameters<typeof clock.sleep>[0]) =>
+          Effect.suspend(() => {
+            sleeping++
+            return Effect.ensuring(clock.sleep(duration), Effect.sync(() => sleeping--))
+          })
+      }
+      const alarm: Alarm = new Alarm(Context.add(context, Clock.Clock, counting), () => {
+        rang.push(clock.currentTimeMillisUnsafe())
+        onRing(alarm, clock.currentTimeMillisUnsafe())
+      })
+      return { alarm, rang, sleeping: () => sleeping }
+    })
+
+  it.effect("rings once, at its time", () =>
+    Effect.gen(function*() {
+      const { alarm, rang, sleeping } = yield* make()
+      yield* TestClock.adjust("1 second")
+      alarm.set(1500)
+      yield* TestClock.adjust("499 millis")
+      assert.deepStrictEqual(rang, [])
+      assert.strictEqual(sleeping(), 1)
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(rang, [1500])
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(rang, [1500])
+      assert.strictEqual(sleeping(), 0)
+    }))
+
+  it.effect("rings at the earliest of the times it was set to, whatever their order", () =>
+    Effect.gen(function*() {
+      const { alarm, rang, sleeping } = yield* make()
+      for (const at of [500, 300, 400, 300]) alarm.set(at)
+      yield* TestClock.adjust(0)
+      assert.strictEqual(sleeping(), 1)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(rang, [300])
+    }))
+
+  it.effect("can be set while it rings, and after", () =>
+    Effect.gen(function*() {
+      const { alarm, rang } = yield* make((alarm, now) => {
+        if (now < 300) alarm.set(now + 100)
+      })
+      alarm.set(100)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(rang, [100, 200, 300])
+      alarm.set(1200)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(rang, [100, 200, 300, 1200])
+    }))
+
+  it.effect("rings at once for a time that is over", () =>
+    Effect.gen(function*() {
+      const { alarm, rang } = yield* make()
+      yield* TestClock.adjust("1 second")
+      alarm.set(400)
+      assert.deepStrictEqual(rang, [])
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(rang, [1000])
+    }))
+
+  it.effect("never rings for a time that never comes", () =>
+    Effect.gen(function*() {
+      const { alarm, rang, sleeping } = yield* make()
+      alarm.set(Infinity)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(rang, [])
+      assert.strictEqual(sleeping(), 0)
+    }))
+
+  it.effect("leaves no fiber behind when it is cleared, and can be set again, also to a later time", () =>
+    Effect.gen(function*() {
+      const { alarm, rang, sleeping } = yield* make()
+      alarm.set(100)
+      yield* TestClock.adjust("50 millis")
+      assert.strictEqual(sleeping(), 1)
+      alarm.clear()
+      yield* TestClock.adjust(0)
+      assert.strictEqual(sleeping(), 0)
+      alarm.set(200)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(rang, [200])
+    }))
+})
+
+describe("Connection.isLegal", () => {
+  const states: ReadonlyArray<Connection.State> = ["Connecting", "Ready", "Draining", "Closed"]
+  const legal = new Set([
+    "Connecting → Ready",
+    "Connecting → Closed",
+    "Ready → Draining",
+    "Ready → Closed",
+    "Draining → Closed"
+  ])
+
+  for (const from of states) {
+    for (const to of states) {
+      const edge = `${from} → ${to}`
+      it(`${legal.has(edge) ? "allows" : "refuses"} ${edge}`, () => {
+        assert.strictEqual(Connection.isLegal(from, to), legal.has(edge))
+      })
+    }
+  }
+})
+
+describe("Request", () => {
+  const site = { address: "a:1" }
+
+  /** A request, and everything that its owner and the one who waits were told. */
+  const make = (kind: RequestKind, words: Words, batch?: ReadonlyArray<Words>) => {
+    const told: Array<string> = []
+    const exits: Array<Exit.Exit<unknown, HitlessError>> = []
+    const owner: RequestOwner = {
+      onReplied: () => told.push("replied"),
+      onFailed: (error) => told.push(`failed: ${error.reason._tag}`),
+      onSettled: () => told.push("settled")
+    }
+    const request = new Request(owner, kind, words, batch, false, 3000, 0, (exit) => exits.push(exit))
+    request.state = "Written"
+    return { request, told, exits }
+  }
+
+  const answer = (kind: RequestKind, words: Words, batch: ReadonlyArray<Words> | undefined, value: unknown) => {
+    const { exits, request } = make(kind, words, batch)
+    request.answer(value, site)
+    assert.lengthOf(exits, 1)
+    return exits[0]!
+  }
+
+  const reasonOf = (
+    exit: Exit.Exit<unknown, HitlessError> | Result.Result<unknown, HitlessError>
+  ): Record<string, unknown> => ({
+    ...Option.getOrThrow(Result.isResult(exit) ? Result.getFailure(exit) : Exit.findErrorOption(exit)).reason
+  })
+
+  const command = (value: unknown, ...words: Words) => answer("command", words, undefined, value)
+  const pipeline = (batch: ReadonlyArray<Words>, replies: ReadonlyArray<unknown>) =>
+    answer("pipeline", batch[0]!, batch, replies)
+  const transaction = (commands: ReadonlyArray<Words>, replies: ReadonlyArray<unknown>) =>
+    answer("transaction", ["MULTI"], [["MULTI"], ...commands, ["EXEC"]], replies)
+
+  const serverReplied = (command: string, code: string, detail: string, mayHaveExecuted = false) => ({
+    _tag: "ServerReplied",
+    code,
+    detail,
+    command,
+    endpoint: "a:1",
+    mayHaveExecuted
+  })
+  const aborted = (detail: string) => ({
+    _tag: "TransactionAborted",
+    detail,
+    command: "MULTI",
+    endpoint: "a:1",
+    mayHaveExecuted: false
+  })
+
+  describe("of one command", () => {
+    it("gives the reply, null and arrays too, whatever it is", () => {
+      for (const value of ["OK", null, 1, [new ErrorReply("ERR inside")]]) {
+        assert.deepStrictEqual(command(value, "GET", "k"), Exit.succeed(value))
+      }
+    })
+
+    it("fails with what the server replied", () => {
+      assert.deepStrictEqual(
+        reasonOf(command(new ErrorReply("WRONGTYPE Operation against a key"), "GET", "k")),
+        serverReplied("GET", "WRONGTYPE", "WRONGTYPE Operation against a key")
+      )
+    })
+
+    it("may have run where a script failed, unless the server did not start it", () => {
+      const mayHaveRun = (name: string, text: string) => reasonOf(command(new ErrorReply(text), name)).mayHaveExecuted
+      for (const name of ["EVAL", "evalsha", "FCALL"]) assert.isTrue(mayHaveRun(name, "ERR in script"))
+      assert.isFalse(mayHaveRun("EVALSHA", "NOSCRIPT No matching script"))
+      assert.isFalse(mayHaveRun("EVAL", "READONLY You can't write against a read only replica"))
+      assert.isFalse(mayHaveRun("SET", "OOM command not allowed"))
+    })
+
+    it("never shows the arguments that servers quote", () => {
+      const text = "ERR unknown command 'HELO', with args beginning with: '3' 'AUTH' 'default' 'secret\n' "
+      assert.strictEqual(textOf(new ErrorReply(text)), "ERR unknown command 'HELO'")
+      assert.notInclude(JSON.stringify(reasonOf(command(new ErrorReply(text), "HELO", "secret"))), "secret")
+    })
+  })
+
+  describe("of a pipeline", () => {
+    it("gives each command its own result", () => {
+      const exit = pipeline([["SET", "k", "v"], ["INCR", "k"], ["GET", "k"]], ["OK", new ErrorReply("ERR not"), null])
+      const results = Exit.isSuccess(exit) ? exit.value as Array<Result.Result<unknown, HitlessError>> : []
+      assert.deepStrictEqual(results[0], Result.succeed("OK"))
+      assert.deepStrictEqual(reasonOf(results[1]!), serverReplied("INCR", "ERR", "ERR not"))
+      assert.deepStrictEqual(results[2], Result.succeed(null))
+      assert.lengthOf(results, 3)
+    })
+  })
+
+  describe("of a transaction", () => {
+    const commands: ReadonlyArray<Words> = [["SET", "k", "v"], ["INCR", "k"]]
+
+    it("gives each command its own result, without MULTI's and EXEC's", () => {
+      const exit = transaction(commands, ["OK", "QUEUED", "QUEUED", ["OK", new ErrorReply("ERR not an integer")]])
+      const results = Exit.isSuccess(exit) ? exit.value as Array<Result.Result<unknown, HitlessError>> : []
+      assert.deepStrictEqual(results[0], Result.succeed("OK"))
+      assert.deepStrictEqual(reasonOf(results[1]!), serverReplied("INCR", "ERR", "ERR not an integer"))
+      assert.lengthOf(results, 2)
+    })
+
+    it("is aborted where a watched key changed", () => {
+      const reason = reasonOf(transaction(commands, ["OK", "QUEUED", "QUEUED", null]))
+      assert.deepStrictEqual(reason, aborted("a watched key changed"))
+    })
+
+    it("is aborted with the words of the command that the server did not queue", () => {
+      const exec = new ErrorReply("EXECABORT Transaction discarded because of previous errors.")
+      const refused = new ErrorReply("ERR wrong number of arguments for 'incr' command")
+      assert.deepStrictEqual(
+        reasonOf(transaction(commands, ["OK", "QUEUED", refused, exec])),
+        aborted("ERR wrong number of arguments for 'incr' command")
+      )
+      assert.deepStrictEqual(
+        reasonOf(transaction(commands, ["OK", "QUEUED", "QUEUED", exec])),
+        aborted("EXECABORT Transaction discarded because of previous errors.")
+      )
+    })
+
+    it("may have run where MULTI was refused, and is then not safe to send again", () => {
+      const exit = transaction(commands, [new ErrorReply("LOADING Redis is loading"), "OK", 1, new ErrorReply("ERR")])
+      assert.deepStrictEqual(
+        reasonOf(exit),
+        serverReplied("MULTI", "LOADING", "LOADING Redis is loading", true)
+      )
+      assert.isFalse(Option.getOrThrow(Exit.findErrorOption(exit)).isRetryable)
+    })
+
+    it("is a protocol violation where EXEC is answered with anything else", () => {
+      const reason = reasonOf(transaction(commands, ["OK", "QUEUED", "QUEUED", "OK"]))
+      assert.strictEqual(reason._tag, "ProtocolViolation")
+      assert.isTrue(reason.mayHaveExecuted)
+    })
+  })
+
+  it("of the handshake gives its replies as they are", () => {
+    const replies = ["OK", new ErrorReply("ERR no")]
+    assert.deepStrictEqual(answer("raw", ["HELLO"], [["HELLO"], ["PING"]], replies), Exit.succeed(replies))
+  })
+
+  it("is named by its command or kind, never by an argument", () => {
+    const batch: ReadonlyArray<Words> = [["SET", "secret", "secret"]]
+    assert.strictEqual(make("command", ["GET", "secret"]).request.name, "GET")
+    assert.strictEqual(make("pipeline", batch[0]!, batch).request.name, "pipeline")
+    assert.strictEqual(make("transaction", ["MULTI"], batch).request.name, "MULTI")
+    assert.strictEqual(make("raw", batch[0]!, batch).request.name, "handshake")
+  })
+
+  it("ends once: what comes second is dropped", () => {
+    const first = make("command", ["GET", "k"])
+    first.request.answer(new ErrorReply("ERR no"), site)
+    first.request.succeed("late")
+    first.request.answer(new ErrorReply("ERR late"), site)
+    assert.strictEqual(first.request.state, "Settled")
+    assert.lengthOf(first.exits, 1)
+    assert.deepStrictEqual(first.told, ["failed: ServerReplied", "settled"])
+
+    const second = make("command", ["GET", "k"])
+    second.request.succeed("OK")
+    second.request.answer(new ErrorReply("ERR late"), site)
+    assert.deepStrictEqual(second.exits, [Exit.succeed("OK")])
+    assert.deepStrictEqual(second.told, ["settled"])
+  })
+
+  it.effect("that is abandoned resumes nobody, and keeps its place as settled", () =>
+    Effect.gen(function*() {
+      const { exits, request } = make("command", ["GET", "k"])
+      yield* request.abandon
+      request.succeed("late")
+      request.rewind()
+      assert.strictEqual(request.state, "Settled")
+      assert.lengthOf(exits, 0)
+    }))
+
+  it("is rewound to before its first byte, and counts it", () => {
+    const { request } = make("pipeline", ["GET", "k"], [["GET", "k"], ["GET", "l"]])
+    request.replies = ["v"]
+    request.rewind()
+    assert.strictEqual(request.state, "Waiting")
+    assert.isUndefined(request.replies)
+    assert.strictEqual(request.attempts, 1)
+    request.succeed([])
+    request.rewind()
+    assert.strictEqual(request.state, "Settled")
+    assert.strictEqual(request.attempts, 1)
+  })
+})
