@@ -1,0 +1,250 @@
+/**
+ * The deployment of the demo and what happens to it: three nodes on loopback, a name that leads to the one that serves,
+ * and a rolling upgrade in which every node is left in turn.
+ *
+ * It does to the nodes what WIRE.md says servers do, with announced times of 1 s where real ones are 15 s: announce,
+ * stall, close the retired node's connections when the announced time is over. Clients know the database by its name
+ * alone, and the name follows the database, so a client that hears no announcement finds it again when it reconnects.
+ *
+ * @since 0.1.0
+ */
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as SocketServer from "effect/socket/SocketServer"
+import type { ResolvedConfig } from "../Config.ts"
+import type { Endpoint } from "../Endpoint.ts"
+import * as SimulatedRedis from "../testing/SimulatedRedis.ts"
+import { Transport } from "../Transport.ts"
+
+/**
+ * The name by which clients know the database; `.test` is reserved for names that resolve nowhere else (RFC 6761).
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const databaseName = "redis.test"
+
+const nodeNames = ["node-1", "node-2", "node-3"] as const
+
+type NodeName = typeof nodeNames[number]
+
+/**
+ * A running deployment.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Deployment {
+  readonly nodes: SimulatedRedis.SimulatedRedis
+  /** What clients reach it through: the network, in which the database's name leads to the node that serves. */
+  readonly transport: Transport["Service"]
+  /** Announces that `from` is left for `to`; the name follows at half time. */
+  readonly move: (from: NodeName, to: NodeName) => Effect.Effect<void>
+  /** The node's name, for an address of it. */
+  readonly nameOf: (address: string) => string
+}
+
+/**
+ * Starts the deployment for the surrounding scope. With an upstream, commands run on that server, and the nodes only
+ * relay and announce.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const deploy = Effect.fnUntraced(function*(
+  upstream: ResolvedConfig | undefined
+): Effect.fn.Return<Deployment, SocketServer.SocketServerError, Transport | Scope.Scope> {
+  const network = yield* Transport
+  const nodes = yield* SimulatedRedis.make({
+    listen: (port) => NodeSocketServer.make({ host: "127.0.0.1", port, noDelay: true }),
+    nodes: nodeNames,
+    upstream: upstream && network.open(upstream.endpoint, { tls: upstream.tls })
+  })
+  let serving: NodeName = "node-1"
+  const isDatabase = (endpoint: Endpoint) => endpoint._tag === "Tcp" && endpoint.host === databaseName
+  const names = new Map<string, string>()
+  for (const node of nodeNames) {
+    const endpoint = nodes.endpoint(node)
+    if (endpoint._tag === "Tcp") names.set(`${endpoint.host}:${endpoint.port}`, node)
+  }
+  return {
+    nodes,
+    transport: {
+      open: (endpoint, options) =>
+        Effect.suspend(() => network.open(isDatabase(endpoint) ? nodes.endpoint(serving) : endpoint, options)),
+      resolve: (host) => host === databaseName ? Effect.succeed(["127.0.0.1"]) : network.resolve(host)
+    },
+    move: (from, to) =>
+      nodes.moving(from, { target: to, time: announcedTime }).pipe(
+        Effect.andThen(Effect.sleep(announcedTime / 2)),
+        Effect.andThen(Effect.sync(() => {
+          serving = to
+        }))
+      ),
+    nameOf: (address) => names.get(address) ?? address.replace(/:6379$/, "")
+  }
+})
+
+// ----- the upgrade -----
+
+/** Milliseconds; the shortest time that can be announced, since the wire counts in whole seconds. */
+const announcedTime = 1000
+
+/** How long a stalled shard answers nothing, in milliseconds: longer than the demo's command timeout. */
+const stallTime = 1000
+
+/** How long the targets of the second and third move take to answer `HELLO`, in milliseconds. */
+const handshakeTime = 200
+
+/** How long the target of the third move refuses dials, in milliseconds: the first attempt and at least one retry. */
+const refusalTime = 250
+
+/**
+ * A part of the run: what happens to the deployment from its beginning on, and how long it is, in milliseconds.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Phase {
+  readonly name: string
+  readonly note: string
+  readonly length: number
+  readonly happens: (deployment: Deployment) => Effect.Effect<void, SocketServer.SocketServerError>
+}
+
+/**
+ * The phase that shows ordinary latency, before anything happens.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const quietPhase = "quiet"
+
+/**
+ * The phase in which the target takes its time to shake hands.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const handshakePhase = `${handshakeTime} ms handshake`
+
+// The retirement is 1 s after the announcement, and what follows from it should fall into the same phase.
+const movingLength = 1300
+
+const upgrade: ReadonlyArray<Phase> = [
+  {
+    name: "migrating, stall",
+    note: `node-1 migrates its shard, which answers nothing for ${stallTime} ms`,
+    length: stallTime + 400,
+    happens: ({ nodes }) =>
+      nodes.migrating("node-1", { time: "2 seconds" }).pipe(
+        Effect.andThen(Effect.sleep("200 millis")),
+        Effect.andThen(nodes.stall("node-1", stallTime)),
+        Effect.andThen(Effect.sleep(stallTime + 100)),
+        Effect.andThen(nodes.migrated("node-1"))
+      )
+  },
+  {
+    name: "moving",
+    note: "node-1 is left for node-2",
+    length: movingLength,
+    happens: ({ move }) => move("node-1", "node-2")
+  },
+  {
+    name: "migrating",
+    note: "node-2 migrates its shard",
+    length: 400,
+    happens: ({ nodes }) =>
+      nodes.migrating("node-2", { time: "2 seconds" }).pipe(
+        Effect.andThen(Effect.sleep("300 millis")),
+        Effect.andThen(nodes.migrated("node-2"))
+      )
+  },
+  {
+    name: handshakePhase,
+    note: `node-2 is left for node-3, which takes ${handshakeTime} ms to shake hands`,
+    length: movingLength,
+    happens: ({ move, nodes }) =>
+      Effect.andThen(nodes.handshake("node-3", { _tag: "Answer", delay: handshakeTime }), move("node-2", "node-3"))
+  },
+  {
+    name: "failover, stall",
+    note: `node-3 fails over and answers nothing for ${stallTime} ms`,
+    length: stallTime + 400,
+    happens: ({ nodes }) =>
+      nodes.failingOver("node-3", { time: "2 seconds" }).pipe(
+        Effect.andThen(Effect.sleep("200 millis")),
+        Effect.andThen(nodes.stall("node-3", stallTime)),
+        Effect.andThen(Effect.sleep(stallTime + 100)),
+        Effect.andThen(nodes.failedOver("node-3"))
+      )
+  },
+  {
+    name: "refused dials",
+    note: `node-3 is left for node-1, which refuses dials for ${refusalTime} ms, then shakes hands slowly`,
+    length: movingLength,
+    happens: ({ move, nodes }) =>
+      nodes.handshake("node-1", { _tag: "Answer", delay: handshakeTime }).pipe(
+        Effect.andThen(nodes.refuse("node-1")),
+        Effect.andThen(Effect.all([
+          move("node-3", "node-1"),
+          Effect.andThen(Effect.sleep(refusalTime), nodes.accept("node-1"))
+        ], { concurrency: "unbounded", discard: true }))
+      )
+  }
+]
+
+const upgradeLength = upgrade.reduce((sum, { length }) => sum + length, 0)
+
+/**
+ * The least number of seconds a run can have: the upgrade, and a second of quiet around it.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const shortestRun = Math.ceil((upgradeLength + 1000) / 1000)
+
+const nothing = () => Effect.void
+
+/**
+ * The phases of a run of so many seconds. The upgrade takes the same time in every run; what is left is quiet.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const phases = (seconds: number): ReadonlyArray<Phase> => {
+  const quiet = seconds * 1000 - upgradeLength
+  return [
+    // Node compiles the hot functions in the first second or so, which is not what ordinary latency means.
+    { name: "warm-up", note: "nothing happens", length: 0.25 * quiet, happens: nothing },
+    { name: quietPhase, note: "nothing happens", length: 0.5 * quiet, happens: nothing },
+    ...upgrade,
+    { name: "quiet again", note: "nothing happens", length: 0.25 * quiet, happens: nothing }
+  ]
+}
+
+/**
+ * Goes through the phases. `enter` is told of each with its time on the monotonic clock in milliseconds, and of the end.
+ *
+ * @category running
+ * @since 0.1.0
+ */
+export const play = Effect.fnUntraced(function*(
+  deployment: Deployment,
+  phases: ReadonlyArray<Phase>,
+  enter: (phase: Phase | undefined, at: number) => Effect.Effect<void>
+) {
+  const now = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+  let next = yield* now
+  for (const phase of phases) {
+    yield* enter(phase, yield* now)
+    // Each phase ends when it should have, so that the phases of two runs are at the same times.
+    next += phase.length
+    const end = next
+    yield* phase.happens(deployment)
+    yield* Effect.sleep(Math.max(0, end - (yield* now)))
+  }
+  yield* enter(undefined, yield* now)
+})
