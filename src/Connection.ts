@@ -114,8 +114,8 @@ export interface Options {
   readonly required: boolean
   /** From the dial to the last reply of the handshake, with all that it takes to know what to send. */
   readonly timeout: Duration.Duration
-  /** How long the server may owe a reply without sending a byte before it counts as gone, in milliseconds. */
-  readonly silentAfter: number
+  /** How long a command usually has, in milliseconds: the measure of a server that has gone silent. */
+  readonly commandTimeout: number
   readonly timeouts: Timeouts
   readonly owner: Owner
 }
@@ -148,13 +148,15 @@ export class Connection {
 
   /** Why it closed; `undefined` before. */
   closedBy: HitlessErrorReason | undefined
+  /** The first error reply of the handshake: why the server hangs up, if it does. */
+  refusal: Resp.ErrorReply | undefined
 
   private current: State = "Connecting"
   private readonly owner: Owner
-  private readonly silentAfter: number
+  private readonly commandTimeout: number
   private readonly timeouts: Timeouts
   private readonly clock: Clock.Clock
-  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => { readonly pollUnsafe: () => unknown }
+  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => unknown
   private readonly writer: Socket.Writer
   private readonly scope: Scope.Closeable
   private readonly alarm: Alarm
@@ -177,7 +179,7 @@ export class Connection {
     this.address = format(options.endpoint)
     this.subject = `#${this.id}`
     this.owner = options.owner
-    this.silentAfter = options.silentAfter
+    this.commandTimeout = options.commandTimeout
     this.timeouts = options.timeouts
     this.clock = Context.get(context, Clock.Clock)
     this.runFork = Effect.runForkWith(context)
@@ -188,6 +190,9 @@ export class Connection {
       blobsAsBytes: () => this.written.peek()?.bytes === true,
       onReply: this.onReply,
       onPush: (elements) => this.owner.onPush(this, elements)
+    })
+    this.timeouts.onClose(this.subject, () => {
+      if (this.outstanding > 0) this.alarm.set(this.clock.currentTimeMillisUnsafe())
     })
   }
 
@@ -221,9 +226,14 @@ export class Connection {
 
   /**
    * Takes no more requests, and closes when the last reply that somebody waits for has arrived, at the latest at
-   * `until` (milliseconds of the clock). Returns the requests that were not written: they are the caller's again.
+   * `until` (milliseconds of the clock); of two calls the earlier time counts. Returns the requests that were not
+   * written: they are the caller's again.
    */
   drain(until: number): ReadonlyArray<Request> {
+    if (this.current === "Draining" && until < this.drainUntil) {
+      this.drainUntil = until
+      this.alarm.set(until)
+    }
     if (this.current !== "Ready") return []
     this.transition("Draining")
     const unwritten = this.waiting.takeAll()
@@ -247,6 +257,8 @@ export class Connection {
     }
     this.outstanding = 0
     this.timeouts.forget(this.subject)
+    // Nothing is owed to anybody now. Without this the socket of a peer that does not read would wait for its last bytes.
+    this.runFork(Effect.ignore(this.writer.write(new Socket.CloseEvent())))
     this.runFork(Effect.andThen(Scope.close(this.scope, Exit.void), Deferred.succeed(this.done, undefined)))
     this.owner.onClosed(this, cause, orphans)
   }
@@ -319,6 +331,11 @@ export class Connection {
 
   private readonly onReply = (value: unknown): void => {
     const request = this.written.peek()
+    if (this.current === "Connecting" && value instanceof Resp.ErrorReply) {
+      this.refusal ??= value
+      // "Too many clients" and "protected mode" are told before anything was asked; then the server hangs up.
+      if (request === undefined) return
+    }
     if (request === undefined) {
       if (!this.owner.onUnowed(this, value)) this.violate("a reply arrived that no command asked for")
       return
@@ -351,7 +368,7 @@ export class Connection {
 
   /** Keeps the alarm at or before the request's deadline. */
   private watch(request: Request): void {
-    // Relaxation only ever moves a deadline later: the alarm looks again when it rings.
+    // A window that opens moves the deadline later, and the alarm looks again when it rings; one that closes rings it.
     if (request.timeout !== Infinity) this.alarm.set(request.startedAt + request.timeout)
   }
 
@@ -376,14 +393,17 @@ export class Connection {
   }
 
   /**
-   * When the peer counts as gone without a word: it owes a reply and not one byte has come for `silentAfter`. A command
-   * that may wait for ever says nothing about the peer.
+   * When the peer counts as gone without a word: it owes a reply, and not one byte has come for twice the time that the
+   * command it works on has. One timeout is for the command that finds it out, one more so that a slow command does not
+   * cut off others. A command that may wait for ever says nothing about the peer.
    */
   private silentAt(now: number): number {
     const head = this.written.peek()
     if (head === undefined || head.timeout === Infinity) return Infinity
     const since = Math.max(this.lastHeard, this.owesSince)
-    return this.timeouts.deadline(since, this.silentAfter, this.address, this.subject, now)
+    const timeout = Math.max(this.commandTimeout, head.timeout)
+    const deadline = this.timeouts.deadline(since, timeout, this.address, this.subject, now)
+    return deadline + (deadline - since)
   }
 
   private timedOut(request: Request, now: number): HitlessError {
@@ -520,8 +540,11 @@ const readLoop = (
       onFailure: (error) =>
         Effect.sync(() => {
           if (connection.state === "Connecting") {
-            const { detail, kind } = Transport.connectFailure(error)
-            connection.close(new ConnectFailed({ endpoint: connection.address, kind, detail, mayHaveExecuted: false }))
+            const { refusal } = connection
+            const failure = refusal === undefined
+              ? Transport.connectFailure(error)
+              : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
+            connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
           } else {
             connection.close(connection.lost(
               error.reason._tag === "SocketCloseError"

@@ -15,20 +15,20 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
-import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
 import { format, type Move } from "./Endpoint.ts"
 import type { HitlessError } from "./HitlessError.ts"
-import { clientAttributes, traced } from "./internal/tracing.ts"
+import * as Hub from "./internal/hub.ts"
+import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 import type { Pool, Slot } from "./Pool.ts"
 
 interface Base {
@@ -87,6 +87,17 @@ export interface Completed extends Base {
 }
 
 /**
+ * A newer target, or a connection that the slot found by itself, took this handoff's place after `duration`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Superseded extends Base {
+  readonly _tag: "Superseded"
+  readonly duration: Duration.Duration
+}
+
+/**
  * All attempts failed, or the target's circuit is open; the old connection serves on.
  *
  * @category models
@@ -104,7 +115,7 @@ export interface Failed extends Base {
  * @category models
  * @since 0.1.0
  */
-export type HandoffEvent = Queued | Started | Retried | Completed | Failed
+export type HandoffEvent = Queued | Started | Retried | Completed | Superseded | Failed
 
 /**
  * The handoffs of one pool.
@@ -121,9 +132,6 @@ export interface Handoff {
 
 /** How long a worker waits for more work before it ends: longer than the pauses within one rolling upgrade's burst. */
 const workerIdle = Duration.seconds(1)
-
-/** How many events a slow subscriber can be behind before it loses the oldest. */
-const subscriberBuffer = 256
 
 /**
  * The waits between attempts: `base · 2^k`, jittered, with the base chosen so that the waits of all retries add up to
@@ -146,8 +154,9 @@ export const retrySchedule = (retries: number, time: Duration.Duration) =>
  */
 export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Handoff, never, Scope.Scope> {
   const { circuitBreaker, handoffQueueSize, maxHandoffRetries, maxWorkers } = pool.config.maintenance
-  const queue = yield* Queue.bounded<Slot>(handoffQueueSize)
-  const hub = yield* PubSub.sliding<HandoffEvent>(subscriberBuffer)
+  const queue = yield* Queue.bounded<readonly [Slot, Move]>(handoffQueueSize)
+  const hub = yield* Hub.make<HandoffEvent>()
+  yield* Effect.addFinalizer(() => hub.end)
   const workers = yield* FiberSet.make<void>()
   const breaker = yield* CircuitBreaker.make({
     tripPolicy: CircuitBreaker.consecutive(circuitBreaker.failures),
@@ -173,13 +182,14 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
           Duration.toMillis(event.duration)
         )
       }
-      return PubSub.publish(hub, event)
+      return hub.publish(event)
     })
 
   const attempts = (slot: Slot, move: Move) => {
     let attempt = 1
     const schedule = retrySchedule(maxHandoffRetries, Duration.millis(Math.max(0, move.until - pool.now()))).pipe(
       Schedule.setInputType<HitlessError>(),
+      Schedule.while(({ duration }) => pool.now() + Duration.toMillis(duration) < move.until),
       Schedule.tap(({ duration, input }) =>
         publish({ _tag: "Retried", ...base(slot, move), attempt: ++attempt, delay: duration, error: input })
       )
@@ -188,37 +198,54 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
     return breaker.execute(Effect.retry(pool.replace(slot, move), schedule), { key: format(move.target) })
   }
 
+  const tracedAttempts = (slot: Slot, move: Move) =>
+    Effect.withFiber((fiber) =>
+      isTraced(fiber)
+        ? traced(attempts(slot, move), "hitless.handoff", {
+          ...clientAttributes(move.target, pool.config.database),
+          "hitless.handoff.from": format(move.retiring),
+          "hitless.handoff.slot": slot.index
+        })
+        : attempts(slot, move)
+    )
+
   /** Hands one slot off, and on, until it does not have to move any more. */
-  const handOff = Effect.fnUntraced(function*(slot: Slot) {
+  const handOff = Effect.fnUntraced(function*(slot: Slot, queued: Move) {
+    if (slot.state._tag !== "Moving") {
+      // Its connection was lost while it waited here; reconnecting leads to the target too.
+      yield* publish({ _tag: "Superseded", ...base(slot, queued), duration: Duration.zero })
+    }
     while (slot.state._tag === "Moving") {
-      const { move } = slot.state
+      const moving = slot.state
+      const { move, superseded } = moving
       const startedAt = pool.now()
       yield* publish({ _tag: "Started", ...base(slot, move) })
+      // A newer target does not wait until the attempts at this one are over.
       const exit = yield* Effect.result(
-        Effect.withFiber((fiber) =>
-          traced(attempts(slot, move), fiber.getRef(Tracer.Tracer), "hitless.handoff", () => ({
-            ...clientAttributes(move.target, pool.config.database),
-            "hitless.handoff.from": format(move.retiring),
-            "hitless.handoff.slot": slot.index
-          }))
-        )
+        Effect.raceFirst(tracedAttempts(slot, move), Effect.as(Deferred.await(superseded), false))
       )
-      const duration = Duration.millis(pool.now() - startedAt)
-      if (exit._tag === "Failure") {
-        pool.giveUp(slot, move)
-        yield* publish({ _tag: "Failed", ...base(slot, move), duration, error: exit.failure })
-      } else if (exit.success) {
-        yield* publish({ _tag: "Completed", ...base(slot, move), duration })
+      const ended = { ...base(slot, move), duration: Duration.millis(pool.now() - startedAt) }
+      if (exit._tag === "Success") {
+        yield* publish({ _tag: exit.success ? "Completed" : "Superseded", ...ended })
+      } else {
+        pool.giveUp(slot, moving)
+        yield* publish({ _tag: "Failed", ...ended, error: exit.failure })
       }
     }
+    slot.handingOff = false
   })
 
   const worker: Effect.Effect<void> = Effect.gen(function*() {
     while (true) {
-      const slot = yield* Effect.timeoutOption(Queue.take(queue), workerIdle)
-      if (Option.isSome(slot)) {
+      const taken = yield* Effect.timeoutOption(Queue.take(queue), workerIdle)
+      if (Option.isSome(taken)) {
         active++
-        yield* Effect.ensuring(handOff(slot.value), Effect.sync(() => active--))
+        yield* Effect.ensuring(
+          handOff(...taken.value),
+          Effect.sync(() => {
+            active--
+          })
+        )
       } else if (Queue.sizeUnsafe(queue) === 0) {
         // No one can offer between this look and the end of the worker: both are one synchronous step.
         alive--
@@ -230,7 +257,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
   const employ = Effect.suspend(() => {
     if (alive >= maxWorkers || alive - active >= Queue.sizeUnsafe(queue)) return Effect.void
     alive++
-    return FiberSet.run(workers, worker)
+    return FiberSet.run(workers, Effect.onError(worker, () => Effect.sync(() => alive--)))
   })
 
   const enqueue = Effect.fnUntraced(function*(slot: Slot, move: Move) {
@@ -242,7 +269,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       })
     }
     yield* publish({ _tag: "Queued", ...base(slot, move), waited })
-    yield* Queue.offer(queue, slot)
+    yield* Queue.offer(queue, [slot, move])
     yield* employ
   })
 
@@ -253,7 +280,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
     Effect.forkScoped
   )
 
-  return { events: Stream.fromPubSub(hub), last: () => last }
+  return { events: hub.stream, last: () => last }
 })
 
 const base = (slot: Slot, move: Move): Base => ({
@@ -268,6 +295,7 @@ const report = (pool: Pool, event: HandoffEvent): void => {
   switch (event._tag) {
     case "Queued":
     case "Started":
+    case "Superseded":
       return pool.log("Debug", `handoff ${event._tag.toLowerCase()}`, { slot, from, to })
     case "Retried":
       return pool.log("Info", "a handoff attempt failed", { slot, from, to, why: event.error.message })

@@ -250,6 +250,27 @@ export class TransactionAborted extends Schema.Error<TransactionAborted>("hitles
 }
 
 /**
+ * The client did not send the command: its arguments are none, or on that connection it would harm other commands.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CommandRefused extends Schema.Error<CommandRefused>("hitless/HitlessError/CommandRefused")({
+  _tag: Schema.tag("CommandRefused"),
+  ...site,
+  detail: Schema.String,
+  mayHaveExecuted: Schema.Boolean
+}) {
+  /** It is refused again. */
+  get isRetryable(): boolean {
+    return false
+  }
+  override get message(): string {
+    return `${what(this)} was not sent: ${this.detail}`
+  }
+}
+
+/**
  * Too many commands are outstanding; this one was not accepted.
  *
  * @category errors
@@ -308,6 +329,7 @@ export const HitlessErrorReason = Schema.Union([
   ServerReplied,
   ProtocolViolation,
   TransactionAborted,
+  CommandRefused,
   Overloaded,
   Closed
 ])

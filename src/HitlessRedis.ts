@@ -20,15 +20,15 @@ import * as Redis from "effect/persistence/Redis"
 import type * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
-import * as Tracer from "effect/Tracer"
+import type * as Stream from "effect/Stream"
 import * as Config from "./Config.ts"
 import { format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
 import type { HitlessError } from "./HitlessError.ts"
+import { refusalOf } from "./internal/commands.ts"
 import * as Dedicated from "./internal/dedicated.ts"
-import { Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
-import { clientAttributes, traced } from "./internal/tracing.ts"
+import { nameOf, Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
+import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 import type { Notification } from "./Notifications.ts"
 import * as Pool from "./Pool.ts"
 import type { Arg } from "./Resp.ts"
@@ -47,7 +47,7 @@ export type Command = readonly [command: string, ...args: ReadonlyArray<Arg>]
  *
  * - `ok`: commands are served and nothing is announced.
  * - `maintenance`: a relaxation window is open or a slot is moving; commands are served.
- * - `degraded`: commands are served, but a slot is reconnecting or the last handoff failed.
+ * - `degraded`: commands are served, but a slot is reconnecting, or could not be handed off and waits to be closed.
  * - `down`: no connection serves.
  *
  * @category models
@@ -128,7 +128,8 @@ export class HitlessRedis extends Context.Service<HitlessRedis, {
   /**
    * Sends one command. Maps arrive as null-prototype objects, sets as arrays, blobs as UTF-8 strings, integers beyond
    * 2^53 as bigint. Fails with `CommandTimeout`, `ConnectionLost`, `ConnectFailed`, `ServerReplied`,
-   * `ProtocolViolation`, `Overloaded` or `Closed`.
+   * `ProtocolViolation`, `CommandRefused`, `Overloaded` or `Closed`. Commands that are answered by pushes or that change
+   * the state of the connection (`SUBSCRIBE`, `SELECT`, `MULTI`, …) are refused: other commands share it.
    */
   readonly send: <A = unknown>(command: string, ...args: ReadonlyArray<Arg>) => Effect.Effect<A, HitlessError>
   /** The same, with blobs as `Uint8Array`. */
@@ -158,18 +159,12 @@ export class HitlessRedis extends Context.Service<HitlessRedis, {
 const multi: Words = ["MULTI"]
 const exec: Words = ["EXEC"]
 
-const isArg = (word: unknown): boolean =>
-  typeof word === "string" || typeof word === "number" || typeof word === "bigint" || word instanceof Uint8Array
-
-/** Untyped callers can pass anything; it is found before a byte of the command is written. */
-const checkWords = (words: Words): void => {
-  for (let i = 0; i < words.length; i++) {
-    if (!isArg(words[i])) {
-      throw new TypeError(
-        `hitless: argument ${i} of ${String(words[0])} must be a string, number, bigint or Uint8Array`
-      )
-    }
+const refusalOfBatch = (batch: ReadonlyArray<Words>): HitlessError | undefined => {
+  for (const words of batch) {
+    const refusal = words === multi || words === exec ? undefined : refusalOf(words, true)
+    if (refusal !== undefined) return refusal
   }
+  return undefined
 }
 
 const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["Service"] => {
@@ -183,8 +178,11 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
     bytes: boolean
   ): Effect.Effect<A, HitlessError> =>
     Effect.withFiber((fiber) => {
-      if (batch === undefined) checkWords(words)
-      else batch.forEach(checkWords)
+      const refusal = batch === undefined ? refusalOf(words, true) : refusalOfBatch(batch)
+      if (refusal !== undefined) {
+        pool.onFailed(refusal)
+        return Effect.fail(refusal)
+      }
       const own = fiber.getRef(CurrentCommandTimeout)
       const timeout = own === undefined ? commandTimeout : Duration.toMillis(own)
       const command = Effect.callback<A, HitlessError>((resume) => {
@@ -192,22 +190,33 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
         pool.submit(request)
         return request.abandon
       })
-      const name = kind === "command" ? String(words[0]) : kind === "pipeline" ? "PIPELINE" : "MULTI"
-      return traced(command, fiber.getRef(Tracer.Tracer), name, () => ({
+      if (!isTraced(fiber)) return command
+      const name = nameOf(kind, words)
+      return traced(command, name, {
         ...attributes,
         "db.operation.name": name,
         ...(batch === undefined ? {} : { "db.operation.batch.size": batch.length })
-      }))
+      })
+    })
+
+  // The caller may use its arrays again while the batch is under way, so they are copied when it starts.
+  const submitBatch = (
+    kind: "pipeline" | "transaction",
+    commands: ReadonlyArray<Command>
+  ): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError> =>
+    Effect.suspend(() => {
+      if (commands.length === 0) return Effect.succeed([])
+      const copies: Array<Words> = commands.map((words) => words.slice())
+      const batch = kind === "pipeline" ? copies : [multi, ...copies, exec]
+      return submit(kind, batch[0]!, batch, false)
     })
 
   return HitlessRedis.of({
     send: (...words) => submit("command", words as Words, undefined, false),
     sendBytes: (...words) => submit("command", words as Words, undefined, true),
-    pipeline: (commands) =>
-      commands.length === 0 ? Effect.succeed([]) : submit("pipeline", commands[0]!, commands, false),
-    transaction: (commands) =>
-      commands.length === 0 ? Effect.succeed([]) : submit("transaction", multi, [multi, ...commands, exec], false),
-    notifications: Stream.fromPubSub(pool.notifications),
+    pipeline: (commands) => submitBatch("pipeline", commands),
+    transaction: (commands) => submitBatch("transaction", commands),
+    notifications: pool.notifications.stream,
     handoffs: handoff.events,
     status: Effect.sync(() => statusOf(pool, handoff))
   })
@@ -217,12 +226,11 @@ const statusOf = (pool: Pool.Pool, handoff: Handoff.Handoff): Status => {
   const now = pool.now()
   const windows = pool.timeouts.open(now)
   const serving = pool.slots.filter((slot) => slot.connection !== undefined)
-  const last = handoff.last()
   const is = (tag: Pool.SlotState["_tag"]) => pool.slots.some((slot) => slot.state._tag === tag)
   return {
     health: serving.length === 0
       ? "down"
-      : is("Reconnecting") || last?._tag === "Failed"
+      : is("Reconnecting") || pool.slots.some((slot) => slot.failedMove !== undefined)
       ? "degraded"
       : windows.length > 0 || is("Moving")
       ? "maintenance"
@@ -244,7 +252,7 @@ const statusOf = (pool: Pool.Pool, handoff: Handoff.Handoff): Status => {
     draining: pool.drainingCount,
     pending: pool.outstanding,
     windows: windows.map(({ endsAt, label, subject }) => ({ label, subject, endsIn: Duration.millis(endsAt - now) })),
-    lastHandoff: last
+    lastHandoff: handoff.last()
   }
 }
 
@@ -255,13 +263,17 @@ const resubscribe = Schedule.min([Schedule.exponential("50 millis"), Schedule.sp
   Schedule.jittered
 )
 
+/** Between the end of one subscription's connection and the next, so that a server which hangs up is not stormed. */
+const pause = Duration.millis(100)
+
 const makeRedis = (pool: Pool.Pool, service: HitlessRedis["Service"]) =>
   Redis.make({
     send: <A>(command: string, ...args: ReadonlyArray<string>) =>
       Effect.mapError(service.send<A>(command, ...args), toRedisError),
     connect: Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const send = yield* Scope.provide(Dedicated.reserve(pool), scope).pipe(
+      // Effect's pool of reserved connections acquires uninterruptibly: a close would wait for a dial that hangs.
+      const send = yield* Effect.interruptible(Scope.provide(Dedicated.reserve(pool), scope)).pipe(
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
       return {
@@ -275,7 +287,7 @@ const makeRedis = (pool: Pool.Pool, service: HitlessRedis["Service"]) =>
         Dedicated.subscribe(pool, channel, (channel, message) => onMessage({ channel, message })),
         toRedisError
       )
-      const again = Effect.retry(Effect.scoped(Effect.flatten(open)), resubscribe)
+      const again = Effect.andThen(Effect.retry(Effect.scoped(Effect.flatten(open)), resubscribe), Effect.sleep(pause))
       return Effect.map(open, (ended) => Effect.andThen(ended, Effect.forever(again)))
     }
   })

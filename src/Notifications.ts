@@ -316,9 +316,12 @@ const rememberedAtLeast = 2000
 export class SeenEvents {
   private readonly seen = new Map<string, number>()
 
-  /** Whether this is the first time; `now` and the announcement's end are in milliseconds of the clock. */
-  first(notification: Notification, now: number): boolean {
-    const key = identity(notification)
+  /**
+   * Whether this is the first time, anywhere or (`at`) on a connection to that endpoint; `now` is in milliseconds of the
+   * clock.
+   */
+  first(notification: Notification, now: number, at = ""): boolean {
+    const key = `${identity(notification)} ${at}`
     const until = this.seen.get(key)
     if (until !== undefined && until > now) return false
     this.seen.delete(key)

@@ -20,10 +20,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
-import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -44,6 +45,7 @@ import {
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { isReadOnly } from "./internal/commands.ts"
+import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { isRefusal, type Request, type RequestOwner, type Site, type Words } from "./internal/request.ts"
 import { Recorder } from "./Metrics.ts"
@@ -61,7 +63,13 @@ import { Transport } from "./Transport.ts"
 export type SlotState =
   | { readonly _tag: "Empty" }
   | { readonly _tag: "Serving"; readonly connection: Connection }
-  | { readonly _tag: "Moving"; readonly connection: Connection; readonly move: Move }
+  | {
+    readonly _tag: "Moving"
+    readonly connection: Connection
+    readonly move: Move
+    /** Done when a newer move takes this one's place. */
+    readonly superseded: Deferred.Deferred<void>
+  }
   | { readonly _tag: "Reconnecting" }
 
 /**
@@ -77,6 +85,11 @@ export class Slot {
   generation = 0
   /** The move whose attempts are used up: the current connection serves until the server closes it. */
   failedMove: Move | undefined
+  /** Whether a handoff worker has the slot, or will have it: it follows every newer move too. */
+  handingOff = false
+  /** When its connection was installed, in milliseconds of the clock, and how many in a row were lost soon after. */
+  installedAt = 0
+  soonLost = 0
   /** Whether a fresh connection is being dialled because a server answered `READONLY`. */
   renewing = false
 
@@ -98,6 +111,9 @@ const busyAt = 256
 /** Commands outstanding in one client before it refuses more: at about 500 bytes each, half a GiB. */
 const mostOutstanding = 1_048_576
 
+/** At how many waiting requests those that were interrupted are thrown out for the first time; then at each doubling. */
+const compactAtLeast = 1024
+
 /** How long an endpoint that refused notifications is not asked again, in milliseconds. */
 const askAgainAfter = 60_000
 
@@ -108,14 +124,20 @@ const resendAtMost = 500
 /** What is left of a deadline for the answer to the last try, in milliseconds: many round trips of one data center. */
 const answeredWithin = 20
 
+/** A connection that lived shorter than the longest wait between dials, in milliseconds, counts as a failed dial. */
+const livesAtLeast = 2000
+
 // The first dial after a loss is made at once; then 50 ms doubling to 2 s, each 0.8 to 1.2 times, so that the clients of
 // a server that comes back do not all arrive together.
 const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]).pipe(
   Schedule.jittered
 )
 
-/** How many notifications and handoff events a slow subscriber can be behind before it loses the oldest. */
-const subscriberBuffer = 256
+/**
+ * How long after its announced end a move's target is still worth a dial when nothing else answers, in milliseconds:
+ * servers close the old socket, and names lead to the new address, up to 4 s after it (WIRE.md, Timing).
+ */
+const targetOutlives = 30_000
 
 /** The error code with which the server says that no command of this request ran; `undefined` when one may have. */
 const didNotRun = ({ batch, kind, words }: Request, value: unknown): string | undefined => {
@@ -144,7 +166,7 @@ export class Pool implements Owner, RequestOwner {
   readonly log: Log
   readonly clock: Clock.Clock
   /** Each notification once, for whoever watches. */
-  readonly notifications: PubSub.PubSub<Notification>
+  readonly notifications: Hub.Hub<Notification>
   /** Each move that slots have to follow: the work of `Handoff`. Bounded by what servers announce, each once. */
   readonly moves: Queue.Queue<Move>
   /** What each endpoint answered when it was asked for notifications, and when. */
@@ -153,42 +175,51 @@ export class Pool implements Owner, RequestOwner {
   /** Set only where durations of commands are recorded. */
   readonly onSettled: RequestOwner["onSettled"]
 
-  private readonly context: Context.Context<Transport>
+  private readonly transport: Transport["Service"]
+  private readonly random: { readonly nextDoubleUnsafe: () => number }
   private readonly scope: Scope.Scope
   private readonly run: (effect: Effect.Effect<unknown, unknown>) => unknown
   private readonly alarm: Alarm
+  /** What was heard, and what was heard on which endpoint. */
   private readonly seen = new SeenEvents()
+  private readonly seenAt = new SeenEvents()
   private readonly draining = new Set<Connection>()
   private serving: ReadonlyArray<Connection> = []
   private waiting: Array<Request> = []
   private waitingCommands = 0
-  private lastTarget: Endpoint | undefined
+  private compactAt = compactAtLeast
+  private lastMove: Move | undefined
   private lastDialFailure: HitlessErrorReason | undefined
   private growing = false
   private closing = false
+  private readonly closed = Deferred.makeUnsafe<never, HitlessError>()
 
   /** @internal Use `make`. */
   constructor(
     config: ResolvedConfig,
-    context: Context.Context<Transport>,
+    transport: Transport["Service"],
+    context: Context.Context<never>,
     scope: Scope.Scope,
     run: (effect: Effect.Effect<unknown, unknown>) => unknown,
-    notifications: PubSub.PubSub<Notification>,
+    notifications: Hub.Hub<Notification>,
     moves: Queue.Queue<Move>
   ) {
     this.config = config
-    this.context = context
+    this.transport = transport
+    this.random = Context.get(context, Random.Random)
     this.scope = scope
     this.run = run
     this.notifications = notifications
     this.moves = moves
-    this.clock = Context.get(context as Context.Context<never>, Clock.Clock)
+    this.clock = Context.get(context, Clock.Clock)
     this.slots = Array.from({ length: config.poolSize }, (_, index) => new Slot(index))
-    this.recorder = new Recorder(context as Context.Context<never>, config.clientName ?? format(config.endpoint))
-    this.log = makeLog(context as Context.Context<never>, config.maintenance.logLevel)
-    this.alarm = new Alarm(context as Context.Context<never>, this.onAlarm)
+    this.recorder = new Recorder(context, config.clientName ?? format(config.endpoint))
+    this.log = makeLog(context, config.maintenance.logLevel)
+    this.alarm = new Alarm(context, this.onAlarm)
     this.timeouts = new Timeouts(config.maintenance.relaxedTimeout, (delta, window) => {
       this.recorder.windowChanged(delta)
+      // What waits for a connection has its own deadline again.
+      if (delta === -1 && this.waiting.length > 0) this.alarm.set(this.now())
       this.log("Info", delta === 1 ? "timeouts are relaxed" : "timeouts are no longer relaxed", {
         window: window.label,
         subject: window.subject
@@ -255,14 +286,20 @@ export class Pool implements Owner, RequestOwner {
   }
 
   private park(request: Request, notBefore: number): void {
-    if (this.closing) return request.fail(this.closedError(request))
     if (this.outstanding >= mostOutstanding) return request.fail(this.overloaded(request))
     request.notBefore = notBefore
     this.keep(request)
+    if (this.closing) return
     this.alarm.set(Math.min(this.deadlineOf(request), notBefore === 0 ? Infinity : notBefore))
   }
 
   private keep(request: Request): void {
+    if (this.closing) return request.fail(this.closedError(request))
+    if (this.waiting.length >= this.compactAt) {
+      this.waiting = this.waiting.filter(({ state }) => state !== "Settled")
+      this.waitingCommands = this.waiting.reduce((sum, { size }) => sum + size, 0)
+      this.compactAt = Math.max(compactAtLeast, 2 * this.waiting.length)
+    }
     this.waiting.push(request)
     this.waitingCommands += request.size
   }
@@ -274,13 +311,7 @@ export class Pool implements Owner, RequestOwner {
   }
 
   private deadlineOf(request: Request): number {
-    return this.timeouts.deadline(
-      request.startedAt,
-      request.timeout,
-      format(this.config.endpoint),
-      "",
-      this.now()
-    )
+    return this.timeouts.deadline(request.startedAt, request.timeout, undefined, undefined, this.now())
   }
 
   /** Sends on what waits, where its time has come. */
@@ -300,7 +331,7 @@ export class Pool implements Owner, RequestOwner {
         next = Math.min(next, deadline, request.notBefore > now ? request.notBefore : Infinity)
       }
     }
-    if (next !== Infinity) this.alarm.set(next)
+    if (next !== Infinity && !this.closing) this.alarm.set(next)
   }
 
   private readonly onAlarm = (): void => {
@@ -329,12 +360,16 @@ export class Pool implements Owner, RequestOwner {
    */
   private resendLater(request: Request): boolean {
     const now = this.now()
-    const random = 0.8 + 0.4 * Context.get(this.context as Context.Context<never>, Random.Random).nextDoubleUnsafe()
-    const delay = Math.min(resendAfter * 2 ** request.attempts, resendAtMost) * random
+    const delay = this.jittered(Math.min(resendAfter * 2 ** request.attempts, resendAtMost))
     if (this.closing || now + delay + answeredWithin >= this.deadlineOf(request)) return false
     request.rewind()
     this.park(request, now + delay)
     return true
+  }
+
+  /** 0.8 to 1.2 times, as `Schedule.jittered` does it. */
+  private jittered(millis: number): number {
+    return millis * (0.8 + 0.4 * this.random.nextDoubleUnsafe())
   }
 
   private mayReplay(request: Request): boolean {
@@ -342,7 +377,12 @@ export class Pool implements Owner, RequestOwner {
     if (retry === "none") return false
     const allowed = ([command, ...args]: Words) =>
       retry === "reads" ? isReadOnly(String(command)) : retry(String(command), args)
-    return request.batch === undefined ? allowed(request.words) : request.batch.every(allowed)
+    try {
+      return request.batch === undefined ? allowed(request.words) : request.batch.every(allowed)
+    } catch {
+      this.log("Error", "the retry predicate threw; the command is not sent again", { command: request.name })
+      return false
+    }
   }
 
   private closedError(request: Request): HitlessError {
@@ -355,12 +395,15 @@ export class Pool implements Owner, RequestOwner {
   private waitedTooLong(request: Request, now: number): void {
     const failure = this.lastDialFailure
     const { mayHaveExecuted, name: command, refusal } = request
+    const window = this.timeouts.inForce(undefined, undefined, now)
+    const during = window === undefined ? {} : { window: window.label }
     const afterMillis = now - request.startedAt
     if (failure !== undefined && "detail" in failure && this.serving.length === 0) {
       request.fail(
         new HitlessError({
           reason: new ConnectFailed({
             ...(failure.endpoint === undefined ? {} : { endpoint: failure.endpoint }),
+            ...during,
             command,
             kind: failure._tag === "ConnectFailed" ? failure.kind : "Rejected",
             detail: `${failure.detail}; ${command} waited ${afterMillis} ms for a connection and was ${
@@ -371,7 +414,9 @@ export class Pool implements Owner, RequestOwner {
         })
       )
     } else if (refusal === undefined) {
-      request.fail(new HitlessError({ reason: new CommandTimeout({ command, afterMillis, mayHaveExecuted }) }))
+      request.fail(
+        new HitlessError({ reason: new CommandTimeout({ ...during, command, afterMillis, mayHaveExecuted }) })
+      )
     } else {
       request.answer(refusal.value, refusal.site)
     }
@@ -380,7 +425,9 @@ export class Pool implements Owner, RequestOwner {
   /** What becomes of a request whose connection is gone. */
   private reroute(request: Request, connection: Connection, cause: HitlessErrorReason): void {
     if (this.closing) return request.fail(this.closedError(request))
-    if (request.state === "Waiting" || this.mayReplay(request)) {
+    // A reply that is no RESP would be no better the second time.
+    const replays = cause._tag !== "ProtocolViolation" && this.mayReplay(request)
+    if (request.state === "Waiting" || replays) {
       request.replayed = request.mayHaveExecuted
       request.rewind()
       return this.submit(request)
@@ -403,6 +450,7 @@ export class Pool implements Owner, RequestOwner {
   // ----- what connections report -----
 
   onPush(connection: Connection, elements: ReadonlyArray<unknown>): void {
+    if (this.closing) return
     const decoded = decode(elements, connection.address)
     if (decoded === undefined) return
     if (Result.isFailure(decoded)) {
@@ -415,13 +463,18 @@ export class Pool implements Owner, RequestOwner {
     }
     const notification = decoded.success
     const now = this.now()
-    if (!this.seen.first(notification, now)) return
-    this.recorder.notified(frameNames[notification._tag])
-    this.log("Info", `${frameNames[notification._tag]} ${notification.seq}`, { endpoint: connection.address })
+    const first = this.seen.first(notification, now)
+    if (first) {
+      this.recorder.notified(frameNames[notification._tag])
+      this.log("Info", `${frameNames[notification._tag]} ${notification.seq}`, { endpoint: connection.address })
+      this.run(this.notifications.publish(notification))
+    }
+    // One event concerns every endpoint on which it is heard: a node can be known by more than one name.
+    if (!this.seenAt.first(notification, now, connection.address)) return
     const staysHere = notification._tag === "Moving" && notification.target !== undefined &&
       format(notification.target) === connection.address
     if (!staysHere) {
-      this.timeouts.notify(notification, now)
+      this.timeouts.notify(notification, first, now)
       this.alarm.set(this.timeouts.nextEnd)
       if (notification._tag === "Moving" && notification.target !== undefined) {
         this.beginMove({
@@ -436,12 +489,11 @@ export class Pool implements Owner, RequestOwner {
         })
       }
     }
-    this.run(PubSub.publish(this.notifications, notification))
   }
 
   private beginMove(move: Move): void {
     this.override.set(move)
-    this.lastTarget = move.target
+    this.lastMove = move
     Queue.offerUnsafe(this.moves, move)
   }
 
@@ -453,6 +505,8 @@ export class Pool implements Owner, RequestOwner {
     this.draining.delete(connection)
     const slot = this.slots.find((slot) => slot.connection === connection)
     if (slot !== undefined) {
+      const now = this.now()
+      slot.soonLost = now - slot.installedAt < livesAtLeast ? slot.soonLost + 1 : 0
       this.setState(slot, { _tag: "Reconnecting" })
       if (!this.closing) {
         this.log("Warn", "a connection was lost", {
@@ -480,6 +534,7 @@ export class Pool implements Owner, RequestOwner {
   private install(slot: Slot, connection: Connection, drainUntil: number): void {
     const old = slot.connection
     slot.generation++
+    slot.installedAt = this.now()
     slot.failedMove = undefined
     this.setState(slot, { _tag: "Serving", connection })
     if (old !== undefined) {
@@ -518,14 +573,17 @@ export class Pool implements Owner, RequestOwner {
   }
 
   private reconnect(slot: Slot): Effect.Effect<void, HitlessError> {
+    // A server that answers the handshake and then hangs up would otherwise be dialled without a pause.
+    const first = slot.soonLost === 0 ? 0 : this.jittered(Math.min(25 * 2 ** slot.soonLost, livesAtLeast))
     return Effect.suspend(() => slot.state._tag === "Reconnecting" ? this.dialInto(slot) : Effect.void).pipe(
-      Effect.retry(reconnectSchedule)
+      Effect.retry(reconnectSchedule),
+      Effect.delay(first)
     )
   }
 
   /** Dials a fresh connection for the slot whose server turned out to be a replica. */
   private renew(site: Site): void {
-    const slot = this.slots.find((slot) => slot.connection?.address === site.address && slot.state._tag === "Serving")
+    const slot = this.slots.find((slot) => slot.connection === site && slot.state._tag === "Serving")
     if (slot === undefined || slot.renewing) return
     slot.renewing = true
     this.run(
@@ -540,8 +598,12 @@ export class Pool implements Owner, RequestOwner {
 
   private candidates(): ReadonlyArray<Endpoint> {
     const configured = this.config.endpoint
+    const now = this.now()
+    const target = this.lastMove !== undefined && now < this.lastMove.until + targetOutlives
+      ? this.lastMove.target
+      : undefined
     const byKey = new Map<string, Endpoint>()
-    for (const endpoint of [this.override.resolve(configured, this.now()), configured, this.lastTarget]) {
+    for (const endpoint of [this.override.resolve(configured, now), configured, target]) {
       if (endpoint !== undefined && !byKey.has(format(endpoint))) byKey.set(format(endpoint), endpoint)
     }
     return [...byKey.values()]
@@ -565,7 +627,7 @@ export class Pool implements Owner, RequestOwner {
   // ----- dialling -----
 
   /** Which kind of address to ask an endpoint for; `undefined` to not ask. */
-  private askFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined, never, Transport> {
+  private askFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined> {
     const { endpointType, mode } = this.config.maintenance
     if (mode === "disabled") return Effect.undefined
     const known = this.support.get(format(endpoint))
@@ -576,8 +638,7 @@ export class Pool implements Owner, RequestOwner {
     const tls = this.config.tls !== undefined
     // A Unix socket is on this machine. A name that cannot be resolved fails the dial itself, with its own message.
     if (endpoint._tag === "Unix") return Effect.succeed(detectType(["127.0.0.1"], { tls }))
-    return Transport.pipe(
-      Effect.flatMap((transport) => transport.resolve(endpoint.host)),
+    return this.transport.resolve(endpoint.host).pipe(
       Effect.orElseSucceed((): ReadonlyArray<string> => []),
       Effect.map((addresses) => detectType(addresses, { tls }))
     )
@@ -594,6 +655,7 @@ export class Pool implements Owner, RequestOwner {
     owner: Owner
   ): Effect.Effect<Connection, HitlessError, Scope.Scope> {
     return Effect.suspend(() => {
+      if (this.closing) return Deferred.await(this.closed)
       const startedAt = this.now()
       const { config } = this
       return connect({
@@ -605,11 +667,23 @@ export class Pool implements Owner, RequestOwner {
         ask: this.askFor(endpoint),
         required: config.maintenance.mode === "enabled",
         timeout,
-        // One timeout for the command that finds it out, one more so that a slow command does not cut off others.
-        silentAfter: 2 * Duration.toMillis(config.commandTimeout),
+        commandTimeout: Duration.toMillis(config.commandTimeout),
         timeouts: this.timeouts,
         owner
       }).pipe(
+        // Credentials, and transports, are the program's own code.
+        Effect.catchDefect((defect) =>
+          Effect.fail(
+            new HitlessError({
+              reason: new ConnectFailed({
+                endpoint: format(endpoint),
+                kind: "Unreachable",
+                detail: `connecting died with ${defect instanceof Error ? defect.name : typeof defect}`,
+                mayHaveExecuted: false
+              })
+            })
+          )
+        ),
         Effect.tap((connection) =>
           Effect.sync(() => {
             this.lastDialFailure = undefined
@@ -624,8 +698,9 @@ export class Pool implements Owner, RequestOwner {
             this.log("Info", "a dial failed", { endpoint: format(endpoint), why: error.message })
           })
         ),
-        // Only the transport: the captured context also holds the scope of whoever made the pool.
-        Effect.provideService(Transport, Context.get(this.context, Transport))
+        // The pool's, whoever asks for the connection.
+        Effect.provideService(Transport, this.transport),
+        Effect.provideService(Clock.Clock, this.clock)
       )
     })
   }
@@ -645,8 +720,11 @@ export class Pool implements Owner, RequestOwner {
   /** A connection of its own for the surrounding scope; maintenance pushes on it are heard like any other. */
   dedicated(owner: Owner): Effect.Effect<Connection, HitlessError, Scope.Scope> {
     return Effect.suspend(() =>
-      Effect.firstSuccessOf(
-        this.candidates().map((endpoint) => this.connectTo(endpoint, this.config.connectTimeout, owner))
+      Effect.raceFirst(
+        Effect.firstSuccessOf(
+          this.candidates().map((endpoint) => this.connectTo(endpoint, this.config.connectTimeout, owner))
+        ),
+        Deferred.await(this.closed)
       )
     )
   }
@@ -660,22 +738,29 @@ export class Pool implements Owner, RequestOwner {
     for (const slot of this.slots) {
       const { state } = slot
       if (slot.connection === undefined || slot.connection.address !== retiring) continue
-      if (state._tag === "Serving" && slot.failedMove !== move) {
-        this.setState(slot, { _tag: "Moving", connection: state.connection, move })
+      const isNew = state._tag === "Serving" ? slot.failedMove !== move : state._tag === "Moving" && state.move !== move
+      if (!isNew) continue
+      this.setState(slot, {
+        _tag: "Moving",
+        connection: slot.connection,
+        move,
+        superseded: Deferred.makeUnsafe()
+      })
+      if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)
+      // The worker that has the slot goes on to the newer target.
+      if (!slot.handingOff) {
+        slot.handingOff = true
         started.push(slot)
-      } else if (state._tag === "Moving" && state.move !== move) {
-        // The worker that has the slot goes on to the newer target.
-        this.setState(slot, { ...state, move })
       }
     }
     return started
   }
 
-  /** Gives up a move: the slot's connection serves until the server closes it. */
-  giveUp(slot: Slot, move: Move): void {
-    if (slot.state._tag !== "Moving" || slot.state.move !== move) return
-    slot.failedMove = move
-    this.setState(slot, { _tag: "Serving", connection: slot.state.connection })
+  /** Gives up what a slot was doing, if it still is: its connection serves until the server closes it. */
+  giveUp(slot: Slot, moving: SlotState): void {
+    if (slot.state !== moving || moving._tag !== "Moving") return
+    slot.failedMove = moving.move
+    this.setState(slot, { _tag: "Serving", connection: moving.connection })
   }
 
   /**
@@ -685,10 +770,15 @@ export class Pool implements Owner, RequestOwner {
   replace(slot: Slot, move: Move): Effect.Effect<boolean, HitlessError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.map(
-        restore(this.dial(move.target, this.config.maintenance.handoffTimeout, this)),
+        restore(Effect.suspend(() => this.dial(move.target, this.attemptTimeout(move), this))),
         (connection) => this.swap(slot, move, connection)
       )
     )
+  }
+
+  /** `handoffTimeout`, or what is left of the announced time: after it the attempt has nothing to save. */
+  private attemptTimeout(move: Move): Duration.Duration {
+    return Duration.min(this.config.maintenance.handoffTimeout, Duration.millis(Math.max(0, move.until - this.now())))
   }
 
   private swap(slot: Slot, move: Move, connection: Connection): boolean {
@@ -706,9 +796,8 @@ export class Pool implements Owner, RequestOwner {
     )
     this.alarm.set(this.timeouts.nextEnd)
     this.install(slot, connection, Math.max(move.until, now))
-    if (state._tag === "Moving" && state.move !== move) {
-      this.setState(slot, { _tag: "Moving", connection, move: state.move })
-    }
+    // A newer target was named in the very moment: the slot goes on from here.
+    if (state._tag === "Moving" && state.move !== move) this.setState(slot, { ...state, connection })
     return true
   }
 
@@ -719,27 +808,35 @@ export class Pool implements Owner, RequestOwner {
     return this.dialInto(this.slots[0]!)
   }
 
-  /** @internal Stops accepting, waits for replies that somebody waits for, and closes. */
-  close(): Effect.Effect<void> {
+  /**
+   * @internal Stops accepting, and ends `fibers`, so that nothing dials any more; waits for replies that somebody waits
+   * for, and closes.
+   */
+  close(fibers: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { commandTimeout, connectTimeout } = this.config
       const grace = Duration.toMillis(Duration.isFinite(commandTimeout) ? commandTimeout : connectTimeout)
       const connections = [...this.serving, ...this.draining]
+      const waiting = this.waiting
       this.closing = true
       this.serving = []
-      for (const request of this.waiting) request.fail(this.closedError(request))
       this.waiting = []
       this.waitingCommands = 0
       this.alarm.clear()
       this.recorder.close()
-      // What was sent in this tick is written before the drain, which would hand it back.
-      return Effect.yieldNow.pipe(
+      Deferred.doneUnsafe(this.closed, Exit.fail(new HitlessError({ reason: new Closed({ mayHaveExecuted: false }) })))
+      for (const request of waiting) request.fail(this.closedError(request))
+      return fibers.pipe(
+        // What was sent in this tick is written before the drain, which would hand it back.
+        Effect.andThen(Effect.yieldNow),
         Effect.andThen(Effect.sync(() => {
           for (const connection of connections) {
             for (const request of connection.drain(this.now() + grace)) request.fail(this.closedError(request))
           }
         })),
-        Effect.andThen(Effect.forEach(connections, (connection) => connection.closed, { discard: true }))
+        Effect.andThen(Effect.forEach(connections, (connection) => connection.closed, { discard: true })),
+        Effect.andThen(Effect.sync(() => this.timeouts.end(this.now()))),
+        Effect.andThen(this.notifications.end)
       )
     })
   }
@@ -759,14 +856,16 @@ export const make = Effect.fnUntraced(function*(
   config: ResolvedConfig
 ): Effect.fn.Return<Pool, HitlessError, Transport | Scope.Scope> {
   const context = yield* Effect.context<Transport>()
-  const notifications = yield* PubSub.sliding<Notification>(subscriberBuffer)
+  const notifications = yield* Hub.make<Notification>()
   const moves = yield* Queue.unbounded<Move>()
-  // A scope of its own, because the surrounding one may close its finalizers in parallel: first the pool closes its
-  // connections in order, then its fibers stop.
+  // Scopes of its own, because the surrounding one may close its finalizers in parallel: first the fibers stop, then the
+  // pool closes its connections in order, then their scope ends.
+  const fibers = yield* Scope.make("sequential")
   const scope = yield* Scope.make("sequential")
-  const run = yield* Scope.provide(FiberSet.makeRuntime<never, unknown, unknown>(), scope)
-  const pool = new Pool(config, context, scope, run, notifications, moves)
-  yield* Effect.addFinalizer((exit) => Effect.andThen(pool.close(), Scope.close(scope, exit)))
+  const run = yield* Scope.provide(FiberSet.makeRuntime<never, unknown, unknown>(), fibers)
+  const transport = Context.get(context, Transport)
+  const pool = new Pool(config, transport, context, scope, run, notifications, moves)
+  yield* Effect.addFinalizer((exit) => Effect.andThen(pool.close(Scope.close(fibers, exit)), Scope.close(scope, exit)))
   yield* pool.open()
   return pool
 })

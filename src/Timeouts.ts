@@ -60,6 +60,7 @@ export class Timeouts {
   private readonly onChange: (delta: 1 | -1, window: Window) => void
   private windows: ReadonlyArray<Window> = []
   private readonly closedAt = new Map<string, number>()
+  private readonly reviews = new Map<string, () => void>()
 
   constructor(relaxed: Duration.Duration | undefined, onChange: (delta: 1 | -1, window: Window) => void) {
     this.relaxed = relaxed === undefined ? undefined : Duration.toMillis(relaxed)
@@ -77,11 +78,15 @@ export class Timeouts {
     return this.windows.reduce((next, window) => Math.min(next, window.endsAt), Infinity)
   }
 
-  /** Opens or closes what a notification says. A completion without an open window changes nothing. */
-  notify(notification: Notification, now: number): void {
+  /**
+   * Opens or closes what a notification says, for the endpoint on which it was heard; a completion that is heard for the
+   * first time (`first`) closes the window of that event everywhere, since all endpoints lead to one database. A
+   * completion without an open window changes nothing.
+   */
+  notify(notification: Notification, first: boolean, now: number): void {
     if (this.relaxed === undefined) return
     this.expire(now)
-    if (isCompletion(notification)) return this.complete(notification, now)
+    if (isCompletion(notification)) return this.complete(notification, first, now)
     const time = "time" in notification ? Duration.toMillis(notification.time) : 0
     this.add({
       family: familyOf(notification),
@@ -115,32 +120,55 @@ export class Timeouts {
     }
   }
 
+  /** Closes every window. */
+  end(now: number): void {
+    for (const window of this.windows) this.close(window, now)
+  }
+
+  /** Calls `review` whenever a window closes, until the connection is forgotten: deadlines are earlier then. */
+  onClose(subject: string, review: () => void): void {
+    this.reviews.set(subject, review)
+  }
+
   /** Forgets a connection that no longer exists. */
   forget(subject: string): void {
+    this.reviews.delete(subject)
     for (const window of this.windows) {
       if (window.subject === subject) this.close(window, window.endsAt)
     }
     this.closedAt.delete(subject)
   }
 
-  /** The window in force for a connection, as named in errors; `undefined` when there is none. */
-  inForce(endpoint: string, connection: string, now: number): Window | undefined {
+  /**
+   * The window in force for a connection, as named in errors; `undefined` when there is none. For a command that has no
+   * connection (no `endpoint`) any window counts: what is announced may be why.
+   */
+  inForce(endpoint: string | undefined, connection: string | undefined, now: number): Window | undefined {
     this.expire(now)
-    return this.windows.find((window) => window.subject === endpoint || window.subject === connection)
+    return endpoint === undefined
+      ? this.windows[0]
+      : this.windows.find((window) => window.subject === endpoint || window.subject === connection)
   }
 
   /**
-   * The deadline of a command that started at `startedAt` with `timeout` milliseconds, on a connection to `endpoint`.
+   * The deadline of a command that started at `startedAt` with `timeout` milliseconds, on a connection to `endpoint`, or
+   * on none.
    *
    * A command that lived in a window which has closed has its own timeout again, counted from the close: the reply it
    * waits for was held up until then.
    */
-  deadline(startedAt: number, timeout: number, endpoint: string, connection: string, now: number): number {
+  deadline(
+    startedAt: number,
+    timeout: number,
+    endpoint: string | undefined,
+    connection: string | undefined,
+    now: number
+  ): number {
     const own = startedAt + timeout
     if (this.relaxed === undefined || timeout >= this.relaxed) return own
     const longest = startedAt + this.relaxed
     if (this.inForce(endpoint, connection, now) !== undefined) return longest
-    const closedAt = Math.max(this.closedAt.get(endpoint) ?? -Infinity, this.closedAt.get(connection) ?? -Infinity)
+    const closedAt = this.lastClosed(endpoint, connection)
     return closedAt > startedAt ? Math.min(longest, closedAt + timeout) : own
   }
 
@@ -148,11 +176,21 @@ export class Timeouts {
    * Of the windows that a completion can mean, the one that names the same shards, else the oldest: windows overlap,
    * and the pairs complete in order. One that was announced after the completion was sent is not meant.
    */
-  private complete(completion: Completion, now: number): void {
+  private complete(completion: Completion, everywhere: boolean, now: number): void {
     const family = familyOf(completion)
-    const candidates = this.windows.filter((window) => window.family === family && window.seq < completion.seq)
-    const window = candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
-    if (window !== undefined) this.close(window, now)
+    const candidates = this.windows.filter((window) =>
+      window.family === family && window.seq < completion.seq &&
+      (everywhere || window.subject === completion.endpoint)
+    )
+    const meant = candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
+    for (const window of candidates) {
+      if (window.seq === meant?.seq) this.close(window, now)
+    }
+  }
+
+  private lastClosed(endpoint: string | undefined, connection: string | undefined): number {
+    if (endpoint === undefined) return Math.max(-Infinity, ...this.closedAt.values())
+    return Math.max(this.closedAt.get(endpoint) ?? -Infinity, this.closedAt.get(connection ?? "") ?? -Infinity)
   }
 
   private add(window: Window): void {
@@ -164,5 +202,6 @@ export class Timeouts {
     this.windows = this.windows.filter((other) => other !== window)
     this.closedAt.set(window.subject, Math.max(at, this.closedAt.get(window.subject) ?? -Infinity))
     this.onChange(-1, window)
+    for (const review of this.reviews.values()) review()
   }
 }

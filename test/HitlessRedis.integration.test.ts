@@ -812,7 +812,7 @@ describe("a deadline", () => {
       yield* stall(server)
       const waiting = yield* start(redis.send("GET", "key").pipe(within("1 minute")))
       const error = yield* Effect.flip(redis.pipeline([["GET", "key"], ["GET", "key"]]))
-      assert.strictEqual(reasonOf(error, "CommandTimeout").command, "pipeline")
+      assert.strictEqual(reasonOf(error, "CommandTimeout").command, "PIPELINE")
       yield* resume(server)
       assert.strictEqual(yield* Fiber.join(waiting), null)
     }))

@@ -24,8 +24,8 @@ const make = (relaxed: Duration.Duration = Duration.seconds(10)) => {
   return {
     timeouts,
     changes,
-    notify: (elements: ReadonlyArray<unknown>, now: number, from?: string) =>
-      timeouts.notify(notification(elements, from), now),
+    notify: (elements: ReadonlyArray<unknown>, now: number, from?: string, first = true) =>
+      timeouts.notify(notification(elements, from), first, now),
     labels: (now: number) => timeouts.open(now).map((window) => window.label),
     /** Milliseconds from the start of a command with a timeout of three seconds to its deadline. */
     allowed: (startedAt: number, now: number, timeout = 3000) =>
@@ -232,7 +232,7 @@ describe("Timeouts", () => {
     it("are the command's own where relaxation is off", () => {
       const changes: Array<string> = []
       const timeouts = new Timeouts.Timeouts(undefined, (_, window) => changes.push(window.label))
-      timeouts.notify(notification(["MIGRATING", 1, 5, shards("1")]), 0)
+      timeouts.notify(notification(["MIGRATING", 1, 5, shards("1")]), true, 0)
       timeouts.relaxAfterHandoff(connection, 1000, 0)
       assert.deepStrictEqual(timeouts.open(0), [])
       assert.strictEqual(timeouts.nextEnd, Infinity)

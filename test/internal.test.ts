@@ -350,7 +350,7 @@ describe("Request", () => {
   it("is named by its command or kind, never by an argument", () => {
     const batch: ReadonlyArray<Words> = [["SET", "secret", "secret"]]
     assert.strictEqual(make("command", ["GET", "secret"]).request.name, "GET")
-    assert.strictEqual(make("pipeline", batch[0]!, batch).request.name, "pipeline")
+    assert.strictEqual(make("pipeline", batch[0]!, batch).request.name, "PIPELINE")
     assert.strictEqual(make("transaction", ["MULTI"], batch).request.name, "MULTI")
     assert.strictEqual(make("raw", batch[0]!, batch).request.name, "handshake")
   })

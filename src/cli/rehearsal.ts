@@ -70,6 +70,7 @@ const handoff = (event: HandoffEvent, at: number, nameOf: Deployment["nameOf"]):
   switch (event._tag) {
     case "Queued":
     case "Started":
+    case "Superseded":
       return []
     case "Retried":
       return [{ kind: "handoff", at, label: `attempt ${event.attempt - 1} failed` }]

@@ -13,7 +13,7 @@ import type { Connection, Owner } from "../Connection.ts"
 import { ConnectFailed, ConnectionLost, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
 import type { Pool } from "../Pool.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
-import { isBlocking } from "./commands.ts"
+import { blocksFor, refusalOf } from "./commands.ts"
 import { Request, type RequestOwner, serverReplied, type Site } from "./request.ts"
 
 class Dedicated implements Owner, RequestOwner {
@@ -58,8 +58,8 @@ class Dedicated implements Owner, RequestOwner {
 }
 
 /**
- * Opens a connection for one user and gives its `send`. A command that can block on the server has no deadline; the
- * others have the configured one.
+ * Opens a connection for one user and gives its `send`. A command that blocks on the server has its own time on top of
+ * the configured deadline, and none when it blocks without end.
  *
  * @internal
  */
@@ -69,9 +69,13 @@ export const reserve = Effect.fnUntraced(function*(pool: Pool) {
   const commandTimeout = Duration.toMillis(pool.config.commandTimeout)
   return (command: string, args: ReadonlyArray<Arg>): Effect.Effect<unknown, HitlessError> =>
     Effect.callback((resume) => {
-      const timeout = isBlocking(command) ? Infinity : commandTimeout
-      const request = new Request(owner, "command", [command, ...args], undefined, false, timeout, pool.now(), resume)
-      if (connection.state === "Ready") connection.send(request)
+      const words = [command, ...args]
+      const refusal = refusalOf(words, false)
+      // What is no argument has no time either.
+      const timeout = refusal === undefined ? commandTimeout + blocksFor(words) : commandTimeout
+      const request = new Request(owner, "command", words, undefined, false, timeout, pool.now(), resume)
+      if (refusal !== undefined) request.fail(refusal)
+      else if (connection.state === "Ready") connection.send(request)
       else {
         request.fail(
           new HitlessError({

@@ -39,6 +39,20 @@ export interface RequestOwner {
 /** @internal */
 export type RequestKind = "command" | "pipeline" | "transaction" | "raw"
 
+/** The name of a request in errors, metrics and spans: never an argument. @internal */
+export const nameOf = (kind: RequestKind, words: Words): string => {
+  switch (kind) {
+    case "command":
+      return String(words[0])
+    case "pipeline":
+      return "PIPELINE"
+    case "transaction":
+      return "MULTI"
+    case "raw":
+      return "handshake"
+  }
+}
+
 /** @internal */
 export type Resume = (exit: Exit.Exit<unknown, HitlessError>) => void
 
@@ -49,6 +63,8 @@ export class Request {
   /** The words of a single command, or of a batch's first. */
   readonly words: Words
   readonly batch: ReadonlyArray<Words> | undefined
+  /** How many commands it is, and so how many replies it is owed. */
+  readonly size: number
   readonly bytes: boolean
   /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
   readonly timeout: number
@@ -78,29 +94,15 @@ export class Request {
     this.kind = kind
     this.words = words
     this.batch = batch
+    this.size = batch === undefined ? 1 : batch.length
     this.bytes = bytes
     this.timeout = timeout
     this.startedAt = startedAt
     this.resume = resume
   }
 
-  /** How many commands it is, and so how many replies it is owed. */
-  get size(): number {
-    return this.batch === undefined ? 1 : this.batch.length
-  }
-
-  /** The name shown in errors: never an argument. */
   get name(): string {
-    switch (this.kind) {
-      case "command":
-        return String(this.words[0])
-      case "pipeline":
-        return "pipeline"
-      case "transaction":
-        return "MULTI"
-      case "raw":
-        return "handshake"
-    }
+    return nameOf(this.kind, this.words)
   }
 
   /** Whether a server may have run it, as far as is known without an answer. */

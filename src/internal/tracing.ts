@@ -3,6 +3,7 @@
  * Effect's built-in one exports nothing, and a span costs more than the rest of a command.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 import type { Endpoint } from "../Endpoint.ts"
 
@@ -15,13 +16,13 @@ export const clientAttributes = (endpoint: Endpoint, database: number): Record<s
     : { "server.address": endpoint.path })
 })
 
-/** Runs the effect in a client span, if a tracer is there. `attributes` is called only then. @internal */
+/** Whether the fiber's program brought a tracer. @internal */
+export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
+  fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+
+/** Runs the effect in a client span. @internal */
 export const traced = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  tracer: Tracer.Tracer,
   name: string,
-  attributes: () => Record<string, unknown>
-): Effect.Effect<A, E, R> =>
-  tracer === Tracer.nativeTracer
-    ? effect
-    : Effect.useSpan(name, { kind: "client", attributes: attributes() }, () => effect)
+  attributes: Record<string, unknown>
+): Effect.Effect<A, E, R> => Effect.useSpan(name, { kind: "client", attributes }, () => effect)
