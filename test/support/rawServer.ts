@@ -1,0 +1,61 @@
+/**
+ * A server on loopback whose every byte the test decides: for what no Redis does, and so no simulation either.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { Resp } from "hitless"
+import * as Net from "node:net"
+
+export interface RawConnection {
+  /** Connections are numbered from 1 on. */
+  readonly id: number
+  readonly socket: Net.Socket
+}
+
+export interface RawServer {
+  readonly port: number
+  /** Every connection that was accepted, in order. */
+  readonly connections: ReadonlyArray<RawConnection>
+  /** The numbers of those that ended, in order. */
+  readonly closed: ReadonlyArray<number>
+}
+
+/** The answers to the handshake of a server that announces maintenance; `undefined` for any other command. */
+export const answerHandshake = ([command]: ReadonlyArray<string>): string | undefined =>
+  command === "HELLO" ? "%1\r\n$5\r\nproto\r\n:3\r\n" : command === "CLIENT" ? "+OK\r\n" : undefined
+
+/** Listens on a free port; `answer` gives the bytes that answer a command, or nothing. */
+export const rawServer = (
+  answer: (words: ReadonlyArray<string>, connection: RawConnection) => string | undefined
+): Effect.Effect<RawServer, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const connections: Array<RawConnection> = []
+    const closed: Array<number> = []
+    const server = Net.createServer((socket) => {
+      const connection = { id: connections.length + 1, socket }
+      connections.push(connection)
+      // A command is an array of blobs, and so a reply to who reads it.
+      const decoder = Resp.makeDecoder({
+        blobsAsBytes: () => false,
+        onReply: (words) => {
+          const bytes = answer(words as ReadonlyArray<string>, connection)
+          if (bytes !== undefined) socket.write(bytes)
+        },
+        onPush: () => {}
+      })
+      socket.on("data", (chunk) => decoder.push(chunk))
+      // A client that hangs up without reading is one of the cases.
+      socket.on("error", () => {})
+      socket.on("close", () => closed.push(connection.id))
+    })
+    yield* Effect.callback<void>((resume) => {
+      server.listen(0, "127.0.0.1", () => resume(Effect.void))
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const { socket } of connections) socket.destroy()
+      })
+    )
+    return { port: (server.address() as Net.AddressInfo).port, connections, closed }
+  })
