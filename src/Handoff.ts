@@ -98,7 +98,7 @@ export interface Superseded extends Base {
 }
 
 /**
- * All attempts failed, or the target's circuit is open; the old connection serves on.
+ * All attempts failed, or the target's circuit is open; the old connection serves on until the server closes it.
  *
  * @category models
  * @since 0.1.0
@@ -227,9 +227,11 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       const ended = { ...base(slot, move), duration: Duration.millis(pool.now() - startedAt) }
       if (exit._tag === "Success") {
         yield* publish({ _tag: exit.success ? "Completed" : "Superseded", ...ended })
-      } else {
+      } else if (slot.state === moving || slot.connection === undefined) {
         pool.giveUp(slot, moving)
         yield* publish({ _tag: "Failed", ...ended, error: exit.failure })
+      } else {
+        yield* publish({ _tag: "Superseded", ...ended })
       }
     }
     slot.handingOff = false
@@ -302,7 +304,7 @@ const report = (pool: Pool, event: HandoffEvent): void => {
     case "Completed":
       return pool.log("Info", "handoff completed", { slot, from, to, duration: Duration.format(event.duration) })
     case "Failed":
-      return pool.log("Error", "handoff failed, the old connection serves on", {
+      return pool.log("Error", "handoff failed, the slot keeps the connection it has", {
         slot,
         from,
         to,

@@ -18,6 +18,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -138,6 +139,13 @@ const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Sched
  * servers close the old socket, and names lead to the new address, up to 4 s after it (WIRE.md, Timing).
  */
 const targetOutlives = 30_000
+
+/** How an effect ended that did not fail, without the words of the defect: they can be secret. */
+const endOf = (cause: Cause.Cause<unknown>): string =>
+  Result.match(Cause.findDefect(cause), {
+    onFailure: () => "was interrupted",
+    onSuccess: (defect) => `died with ${defect instanceof Error ? defect.name : typeof defect}`
+  })
 
 /** The error code with which the server says that no command of this request ran; `undefined` when one may have. */
 const didNotRun = ({ batch, kind, words }: Request, value: unknown): string | undefined => {
@@ -671,19 +679,18 @@ export class Pool implements Owner, RequestOwner {
         timeouts: this.timeouts,
         owner
       }).pipe(
-        // Credentials, and transports, are the program's own code.
-        Effect.catchDefect((defect) =>
+        // Credentials, and transports, are the program's own code: what ends them must not end the one who dials.
+        Effect.catchCauseIf((cause) => !Cause.hasFails(cause), (cause) =>
           Effect.fail(
             new HitlessError({
               reason: new ConnectFailed({
                 endpoint: format(endpoint),
                 kind: "Unreachable",
-                detail: `connecting died with ${defect instanceof Error ? defect.name : typeof defect}`,
+                detail: `connecting ${endOf(cause)}`,
                 mayHaveExecuted: false
               })
             })
-          )
-        ),
+          )),
         Effect.tap((connection) =>
           Effect.sync(() => {
             this.lastDialFailure = undefined

@@ -6,9 +6,20 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/testing/TestClock"
 import { Endpoint, Handoff } from "hitless"
 import type { SimulatedRedis } from "hitless/testing"
-import { connect, deploy, handoffsEnded, type Load, load, openSlots, tags, waitUntil } from "./support/deployment.ts"
+import {
+  type Client,
+  connect,
+  deploy,
+  handoffsEnded,
+  type Load,
+  load,
+  openSlots,
+  tags,
+  waitUntil
+} from "./support/deployment.ts"
 
 /** Announced times are whole seconds on the wire. What fails on purpose is not logged. */
 const maintenance = { handoffTimeout: "10 seconds", logLevel: "Error" } as const
@@ -23,6 +34,12 @@ const nothingWrong = (load: Load) =>
     assert.deepStrictEqual(failures.map((failure) => failure.message), [])
     assert.strictEqual(stored, acknowledged)
   })
+
+/** What happened to handoffs, with the node each was for. */
+const story = (sim: SimulatedRedis.SimulatedRedis, client: Client) => {
+  const nodes = new Map(["a", "b", "c"].map((node) => [address(sim, node), node] as const))
+  return client.handoffs.map(({ _tag, to }) => `${_tag} ${nodes.get(to)}`)
+}
 
 describe("a move to a target that answers", () => {
   it.live("takes every slot there, the idle ones too, without one failed command", () =>
@@ -253,6 +270,101 @@ describe("a target in trouble", () => {
       assert.strictEqual(yield* client.redis.send("GET", "nothing"), null)
       assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, address(sim, "b"))
     }))
+
+  it.live("and reached in the end leaves no trace in the client's health", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a", "b"])
+      const client = yield* connect(sim, "a", {
+        poolSize: 1,
+        maintenance: { ...brief, maxHandoffRetries: 0, relaxedTimeout: "50 millis" }
+      })
+      yield* sim.refuse("b")
+      yield* sim.push("a", ["MOVING", 1, 0, address(sim, "b")])
+      yield* handoffsEnded(client, 1)
+      assert.strictEqual((yield* client.redis.status).health, "degraded")
+      yield* sim.accept("b")
+      yield* sim.refuse("a")
+      yield* sim.kill("a")
+      assert.strictEqual(yield* client.redis.send("GET", "nothing"), null)
+      yield* waitUntil(Effect.map(client.redis.status, ({ health }) => health === "ok"))
+      assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, address(sim, "b"))
+    }))
+})
+
+describe("the announced time", () => {
+  const handoffs = (handoffTimeout: "1 second" | "600 millis") =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a", "b"])
+      const client = yield* connect(sim, "a", { poolSize: 1, maintenance: { ...maintenance, handoffTimeout } })
+      yield* sim.handshake("b", { _tag: "HangBeforeHello" })
+      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
+      const dialled = (count: number) =>
+        TestClock.withLive(waitUntil(Effect.map(sim.accepted("b"), (accepted) => accepted === count)))
+      yield* dialled(1)
+      return { client, dialled, ended: TestClock.withLive(handoffsEnded(client, 1)) }
+    })
+
+  it.effect("that one attempt uses up leaves none for another", () =>
+    Effect.gen(function*() {
+      const { client, ended } = yield* handoffs("1 second")
+      yield* TestClock.adjust("1 second")
+      yield* ended
+      assert.deepStrictEqual(tags(client), ["Queued", "Started", "Failed"])
+    }))
+
+  it.effect("is the limit of the last attempt too", () =>
+    Effect.gen(function*() {
+      const { client, dialled, ended } = yield* handoffs("600 millis")
+      yield* TestClock.adjust("600 millis")
+      // The first wait of three retries in a second is 63 ms, at most 1.2 times.
+      yield* TestClock.adjust("100 millis")
+      yield* dialled(2)
+      yield* TestClock.adjust("300 millis")
+      yield* ended
+      assert.deepStrictEqual(tags(client), ["Queued", "Started", "Retried", "Failed"])
+    }))
+})
+
+describe("a newer target", () => {
+  it.live("ends the attempts at the older one at once, though that one hangs", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a", "b", "c"])
+      const client = yield* connect(sim, "a", {
+        poolSize: 1,
+        maintenance: { ...maintenance, handoffTimeout: "1 hour" }
+      })
+      yield* sim.handshake("b", { _tag: "HangBeforeHello" })
+      const traffic = yield* load(client.redis)
+      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
+      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 1))
+      yield* sim.push("a", ["MOVING", 2, 1, address(sim, "c")])
+      yield* handoffsEnded(client, 1)
+      yield* nothingWrong(traffic)
+      assert.deepStrictEqual(story(sim, client), [
+        "Queued b",
+        "Started b",
+        "Superseded b",
+        "Started c",
+        "Completed c"
+      ])
+      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 0))
+    }))
+
+  it.live("is not left for the older one, whose answer comes late", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a", "b", "c"])
+      const client = yield* connect(sim, "a", { poolSize: 1, maintenance })
+      yield* sim.handshake("b", { _tag: "Answer", delay: "300 millis" })
+      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
+      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 1))
+      yield* sim.push("a", ["MOVING", 2, 1, address(sim, "c")])
+      yield* waitUntil(Effect.sync(() => story(sim, client).includes("Completed c")))
+      // The older target has answered, or was hung up on before it did.
+      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 0))
+      const { slots } = yield* client.redis.status
+      assert.deepStrictEqual(slots.map(({ endpoint, state }) => [state, endpoint]), [["Serving", address(sim, "c")]])
+      assert.notInclude(story(sim, client), "Completed b")
+    }))
 })
 
 describe("an old server in trouble", () => {
@@ -276,6 +388,36 @@ describe("an old server in trouble", () => {
       yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 1))
       yield* waitUntil(Effect.map(client.redis.status, ({ slots }) => slots[0]!.endpoint === address(sim, "b")))
     }))
+
+  for (const [fate, handshake] of [["hangs", "HangBeforeHello"], ["answers late", "Answer"]] as const) {
+    it.live(`closes, and a new connection to it is made while the attempt ${fate}: that one moves too`, () =>
+      Effect.gen(function*() {
+        const sim = yield* deploy(["a", "b"])
+        const client = yield* connect(sim, "a", {
+          poolSize: 1,
+          connectTimeout: "100 millis",
+          maintenance: { ...maintenance, handoffTimeout: "600 millis", maxHandoffRetries: 0 }
+        })
+        yield* sim.handshake(
+          "b",
+          handshake === "Answer" ? { _tag: handshake, delay: "500 millis" } : { _tag: handshake }
+        )
+        yield* sim.push("a", ["MOVING", 1, 30, address(sim, "b")])
+        yield* waitUntil(Effect.map(sim.accepted("b"), (count) => count === 1))
+        yield* sim.kill("a")
+        yield* waitUntil(Effect.map(sim.accepted("a"), (count) => count === 2))
+        yield* sim.handshake("b", { _tag: "Answer" })
+        const onTarget = Effect.map(
+          client.redis.status,
+          ({ slots }) => slots[0]!.state === "Serving" && slots[0]!.endpoint === address(sim, "b")
+        )
+        yield* waitUntil(onTarget)
+        const outcomes = () => tags(client).filter((tag) => tag !== "Queued" && tag !== "Retried")
+        yield* waitUntil(Effect.sync(() => outcomes().length % 2 === 0))
+        outcomes().forEach((tag, i) => assert.strictEqual(tag === "Started", i % 2 === 0, outcomes().join()))
+        assert.isTrue(yield* onTarget)
+      }))
+  }
 
   it.live("owes replies at the swap: they are delivered by the old connection before it closes", () =>
     Effect.gen(function*() {
