@@ -1,6 +1,7 @@
 /**
- * Finds a real `redis-server` before any test runs: `REDIS_SERVER`, then `PATH`, then `apt-get` on Debian or Ubuntu as
- * root. Without one the run fails; no test is skipped.
+ * Finds the programs that the tests run, before any test does: a real `redis-server` (`REDIS_SERVER`, then `PATH`) and
+ * `openssl`, which makes the certificates. What is missing is installed with `apt-get` on Debian or Ubuntu as root.
+ * Otherwise the run fails and says what to do; no test is skipped.
  */
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
@@ -12,17 +13,18 @@ declare module "vitest" {
   }
 }
 
-const find = (): string | undefined => {
-  const named = process.env.REDIS_SERVER
-  if (named !== undefined) {
-    if (!existsSync(named)) throw new Error(`REDIS_SERVER is ${named}, and there is no such file`)
-    return named
-  }
-  const found = spawnSync("sh", ["-c", "command -v redis-server"], { encoding: "utf8" }).stdout.trim()
+const onPath = (program: string): string | undefined => {
+  const found = spawnSync("sh", ["-c", `command -v ${program}`], { encoding: "utf8" }).stdout.trim()
   return found === "" ? undefined : found
 }
 
-const install = (): void => {
+const named = (variable: string): string | undefined => {
+  const path = process.env[variable]
+  if (path !== undefined && !existsSync(path)) throw new Error(`${variable} is ${path}, and there is no such file`)
+  return path
+}
+
+const install = (...packages: ReadonlyArray<string>): void => {
   const run = (...args: ReadonlyArray<string>) =>
     spawnSync("apt-get", args, {
       encoding: "utf8",
@@ -30,21 +32,29 @@ const install = (): void => {
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" }
     })
   run("update")
-  const installed = run("install", "-y", "--no-install-recommends", "redis-server")
-  if (installed.status !== 0) throw new Error(`apt-get install redis-server failed:\n${installed.stderr}`)
+  const installed = run("install", "-y", "--no-install-recommends", ...packages)
+  if (installed.status !== 0) throw new Error(`apt-get install ${packages.join(" ")} failed:\n${installed.stderr}`)
+}
+
+const need = (program: string, find: () => string | undefined, advice: string): string => {
+  let path = find()
+  if (path === undefined && existsSync("/etc/debian_version") && process.getuid?.() === 0) {
+    install(program)
+    path = find()
+  }
+  if (path === undefined) throw new Error(`The tests need ${program} and found none. ${advice}`)
+  return path
 }
 
 export default (project: TestProject): void => {
-  let path = find()
-  if (path === undefined && existsSync("/etc/debian_version") && process.getuid?.() === 0) {
-    install()
-    path = find()
-  }
-  if (path === undefined) {
-    throw new Error(
-      "The tests need a real redis-server and found none. Install one (Debian/Ubuntu: apt-get install redis-server, " +
-        "macOS: brew install redis, Fedora: dnf install redis), or set REDIS_SERVER to its path."
+  project.provide(
+    "redisServer",
+    need(
+      "redis-server",
+      () => named("REDIS_SERVER") ?? onPath("redis-server"),
+      "Install one (Debian/Ubuntu: apt-get install redis-server, macOS: brew install redis, Fedora: dnf install redis), " +
+        "or set REDIS_SERVER to its path."
     )
-  }
-  project.provide("redisServer", path)
+  )
+  need("openssl", () => onPath("openssl"), "Install it with your system's package manager.")
 }
