@@ -331,7 +331,7 @@ export class Connection {
 
   private readonly onReply = (value: unknown): void => {
     const request = this.written.peek()
-    if (this.current === "Connecting" && value instanceof Resp.ErrorReply) {
+    if (this.current === "Connecting" && value instanceof Resp.ErrorReply && request?.replies === undefined) {
       this.refusal ??= value
       // "Too many clients" and "protected mode" are told before anything was asked; then the server hangs up.
       if (request === undefined) return
@@ -387,6 +387,8 @@ export class Connection {
     }
     this.written.forEach(check)
     this.waiting.forEach(check)
+    // A command that failed here may have been the reason to close.
+    if (this.current === "Closed") return
     if (silentAt <= now) return this.close(this.lost("the server has gone silent"))
     if (this.current === "Draining" && this.closeIfDrained()) return
     if (next !== Infinity) this.alarm.set(next)
@@ -498,6 +500,7 @@ const handshake = Effect.fnUntraced(function*(
       )
     }
     if (!options.required) {
+      connection.refusal = undefined
       replies = yield* exchange(connection, fallback)
       first = replies.slice(0, fallback.length - setInfo.length).find((reply) => reply instanceof Resp.ErrorReply)
     }

@@ -153,7 +153,7 @@ export const retrySchedule = (retries: number, time: Duration.Duration) =>
  * @since 0.1.0
  */
 export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Handoff, never, Scope.Scope> {
-  const { circuitBreaker, handoffQueueSize, maxHandoffRetries, maxWorkers } = pool.config.maintenance
+  const { circuitBreaker, handoffQueueSize, handoffTimeout, maxHandoffRetries, maxWorkers } = pool.config.maintenance
   const queue = yield* Queue.bounded<readonly [Slot, Move]>(handoffQueueSize)
   const hub = yield* Hub.make<HandoffEvent>()
   yield* Effect.addFinalizer(() => hub.end)
@@ -194,8 +194,14 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
         publish({ _tag: "Retried", ...base(slot, move), attempt: ++attempt, delay: duration, error: input })
       )
     )
+    // The first attempt has its whole time, however long the slot waited for a worker: servers close the old connection
+    // some time after the announced end (WIRE.md). The others end with the announced time.
+    const once = Effect.suspend(() => {
+      const left = Duration.millis(Math.max(0, move.until - pool.now()))
+      return pool.replace(slot, move, attempt === 1 ? handoffTimeout : Duration.min(handoffTimeout, left))
+    })
     // The breaker sees one outcome per handoff: a target that refuses its first dials is not a broken one.
-    return breaker.execute(Effect.retry(pool.replace(slot, move), schedule), { key: format(move.target) })
+    return breaker.execute(Effect.retry(once, schedule), { key: format(move.target) })
   }
 
   const tracedAttempts = (slot: Slot, move: Move) =>

@@ -4,7 +4,8 @@
  * Counters and histograms are updated when something happens; gauges are read from the live client when a snapshot is
  * taken, so that an idle client does no work and the hot path pays nothing. All series carry
  * `db.client.connection.pool.name`: the configured `clientName`, else the endpoint; two clients of one name share
- * their counters, and the gauges are those of the one made last. Durations are in seconds, as OpenTelemetry has them. This module never decides anything.
+ * their counters, and the gauges are those of the one made last. Durations are in seconds, as OpenTelemetry has them.
+ * This module never decides anything.
  *
  * @since 0.1.0
  */

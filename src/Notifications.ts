@@ -307,8 +307,8 @@ const rememberedAtLeast = 2000
  * **Details**
  *
  * An announcement is forgotten when its time is over, after 2 s at the earliest, and after `longestAnnounced` where it
- * has none, so that a server which counts from the beginning again after a restart is heard; a completion is remembered, since servers repeat the last one to every
- * new connection for hours.
+ * has none, so that a server which counts from the beginning again after a restart is heard; a completion is
+ * remembered, since servers repeat the last one to every new connection for hours.
  *
  * @category models
  * @since 0.1.0

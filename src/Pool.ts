@@ -345,7 +345,8 @@ export class Pool implements Owner, RequestOwner {
   private readonly onAlarm = (): void => {
     this.timeouts.expire(this.now())
     this.unpark()
-    this.alarm.set(this.timeouts.nextEnd)
+    // A command that failed here may have been the reason to close.
+    if (!this.closing) this.alarm.set(this.timeouts.nextEnd)
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
@@ -772,20 +773,16 @@ export class Pool implements Owner, RequestOwner {
 
   /**
    * One attempt: dials the target and shakes hands, and only then swaps the slot's connection. A failure at any byte
-   * leaves the old connection as it was. `false` when the slot had found another connection meanwhile.
+   * leaves the old connection as it was. `timeout` is for dial and handshake. `false` when the slot had found another
+   * connection meanwhile.
    */
-  replace(slot: Slot, move: Move): Effect.Effect<boolean, HitlessError> {
+  replace(slot: Slot, move: Move, timeout: Duration.Duration): Effect.Effect<boolean, HitlessError> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.map(
-        restore(Effect.suspend(() => this.dial(move.target, this.attemptTimeout(move), this))),
+        restore(this.dial(move.target, timeout, this)),
         (connection) => this.swap(slot, move, connection)
       )
     )
-  }
-
-  /** `handoffTimeout`, or what is left of the announced time: after it the attempt has nothing to save. */
-  private attemptTimeout(move: Move): Duration.Duration {
-    return Duration.min(this.config.maintenance.handoffTimeout, Duration.millis(Math.max(0, move.until - this.now())))
   }
 
   private swap(slot: Slot, move: Move, connection: Connection): boolean {

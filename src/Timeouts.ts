@@ -48,6 +48,9 @@ const isCompletion = (notification: Notification): notification is Completion =>
 const sharesShard = (window: Window, completion: Completion): boolean =>
   "shards" in completion && window.shards.some((shard) => completion.shards.includes(shard))
 
+/** How many completions are remembered: connections hear the same one within seconds, a cascade has a few dozen. */
+const rememberedCompletions = 64
+
 /**
  * The windows of one pool.
  *
@@ -61,6 +64,8 @@ export class Timeouts {
   private windows: ReadonlyArray<Window> = []
   private readonly closedAt = new Map<string, number>()
   private readonly reviews = new Map<string, () => void>()
+  /** Which announcement each of the last completions meant. */
+  private readonly completed = new Map<string, bigint>()
 
   constructor(relaxed: Duration.Duration | undefined, onChange: (delta: 1 | -1, window: Window) => void) {
     this.relaxed = relaxed === undefined ? undefined : Duration.toMillis(relaxed)
@@ -176,15 +181,21 @@ export class Timeouts {
    * Of the windows that a completion can mean, the one that names the same shards, else the oldest: windows overlap,
    * and the pairs complete in order. One that was announced after the completion was sent is not meant.
    */
-  private complete(completion: Completion, everywhere: boolean, now: number): void {
+  private complete(completion: Completion, first: boolean, now: number): void {
     const family = familyOf(completion)
-    const candidates = this.windows.filter((window) =>
-      window.family === family && window.seq < completion.seq &&
-      (everywhere || window.subject === completion.endpoint)
-    )
-    const meant = candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
-    for (const window of candidates) {
-      if (window.seq === meant?.seq) this.close(window, now)
+    const key = `${family} ${completion.seq}`
+    if (first) {
+      const candidates = this.windows.filter((window) => window.family === family && window.seq < completion.seq)
+      const meant = candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
+      if (meant === undefined) return
+      this.completed.set(key, meant.seq)
+      if (this.completed.size > rememberedCompletions) this.completed.delete(this.completed.keys().next().value!)
+    }
+    // Heard again, it means the same event, and not the next one that is still going on.
+    const seq = this.completed.get(key)
+    for (const window of this.windows) {
+      if (window.family !== family || window.seq !== seq) continue
+      if (first || window.subject === completion.endpoint) this.close(window, now)
     }
   }
 

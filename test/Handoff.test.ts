@@ -542,6 +542,24 @@ describe("the queue and its workers", () => {
       assert.isTrue(client.handoffs.some((event) => event._tag === "Queued" && event.waited))
     }))
 
+  it.live("gives a slot that waited for a worker past the announced time a whole attempt", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a", "b"])
+      const client = yield* connect(sim, "a", {
+        poolSize: 6,
+        maintenance: { ...maintenance, handoffTimeout: "1 second", maxHandoffRetries: 0 }
+      })
+      yield* openSlots(sim, "a", client, 6)
+      // Two workers are held by the first two slots until the announced time is over.
+      yield* sim.handshake("b", { _tag: "HangBeforeHello" })
+      yield* sim.push("a", ["MOVING", 1, 0, address(sim, "b")])
+      yield* waitUntil(Effect.map(sim.accepted("b"), (count) => count === 2))
+      yield* sim.handshake("b", { _tag: "Answer" })
+      yield* handoffsEnded(client, 6)
+      assert.strictEqual(tags(client).filter((tag) => tag === "Failed").length, 2)
+      assert.strictEqual(tags(client).filter((tag) => tag === "Completed").length, 4)
+    }))
+
   it.effect("spreads the waits of all retries over half of the time there is", () =>
     Effect.gen(function*() {
       for (const [retries, seconds] of [[1, 15], [3, 15], [10, 30]] as const) {

@@ -432,6 +432,25 @@ describe("closing", () => {
       assert.strictEqual(time.sleeping(), 0)
     }))
 
+  it.live("leaves no timer, also when a command that failed is the reason and a window is open", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a"])
+      const time = yield* makeClock
+      const client = yield* Effect.provideService(
+        connect(sim, "a", { poolSize: 1, maintenance: { ...maintenance, relaxedTimeout: "200 millis" } }),
+        Clock.Clock,
+        time.clock
+      )
+      yield* sim.failingOver("a", { time: "30 seconds" })
+      yield* waitUntil(Effect.sync(() => client.notifications.length === 1))
+      yield* takeAway(sim, ["a"], client)
+      yield* client.redis.send("PING").pipe(
+        Effect.provideService(HitlessRedis.CurrentCommandTimeout, "100 millis"),
+        Effect.catch(() => client.close)
+      )
+      assert.strictEqual(time.sleeping(), 0)
+    }))
+
   it.live("drops what a peer that does not read has not taken", () =>
     Effect.gen(function*() {
       const server = yield* rawServer(answerHandshake)

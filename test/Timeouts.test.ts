@@ -108,6 +108,26 @@ describe("Timeouts", () => {
       assert.deepStrictEqual(labels(1), ["FAILING_OVER 4"])
     })
 
+    it("that go on at a second endpoint are not closed by a completion that it repeats", () => {
+      const { labels, notify } = make()
+      for (const [from, first] of [["a:1", true], ["b:1", false]] as const) {
+        notify(["MIGRATING", 2, 10, shards("1")], 0, from, first)
+        notify(["MIGRATING", 3, 10, shards("2")], 0, from, first)
+      }
+      notify(["MIGRATED", 4, shards("1")], 1, "a:1", true)
+      notify(["MIGRATED", 4, shards("1")], 1, "b:1", false)
+      assert.deepStrictEqual(labels(1), ["MIGRATING 3", "MIGRATING 3"])
+    })
+
+    it("that a second endpoint announced late are closed by its own repetition of the completion", () => {
+      const { labels, notify } = make()
+      notify(["MIGRATING", 2, 10, shards("1")], 0, "a:1", true)
+      notify(["MIGRATED", 3, shards("1")], 1, "a:1", true)
+      notify(["MIGRATING", 2, 10, shards("1")], 2, "b:1", false)
+      notify(["MIGRATED", 3, shards("1")], 2, "b:1", false)
+      assert.deepStrictEqual(labels(2), [])
+    })
+
     it("keep a command relaxed until the last of them is closed", () => {
       const { allowed, notify } = make()
       notify(["MIGRATING", 1, 10, shards("1")], 0)

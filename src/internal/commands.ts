@@ -105,8 +105,8 @@ const isArg = (word: unknown): boolean =>
   typeof word === "string" || typeof word === "number" || typeof word === "bigint" || word instanceof Uint8Array
 
 /**
- * Why a command may not be sent, `undefined` when it may. On a connection of one's own (`shared: false`) its state is
- * one's own too.
+ * Why a command may not be sent, `undefined` when it may. On a reserved connection (`shared: false`) its user may change
+ * its state, and has to change it back: Effect's `Redis` gives a healthy one to the next user.
  *
  * @internal
  */
