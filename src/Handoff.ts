@@ -143,7 +143,7 @@ const workerIdle = Duration.seconds(1)
 export const retrySchedule = (retries: number, time: Duration.Duration) =>
   Schedule.exponential(Duration.times(time, 1 / 2 ** (retries + 1))).pipe(
     Schedule.jittered,
-    Schedule.upTo({ times: retries, duration: time })
+    Schedule.upTo({ times: retries })
   )
 
 /**
