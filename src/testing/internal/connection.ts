@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type * as Socket from "effect/socket/Socket"
 import { encodeReply, makeDecoder, type ReplyValue } from "../../Resp.ts"
-import { error, ok, wrongArity } from "./commands.ts"
+import { error, ok, wrongArity } from "./command.ts"
 import { noAuth, noAuthHello, type Peer, type Session, unknownSubcommand } from "./session.ts"
 import { fromBytes } from "./text.ts"
 

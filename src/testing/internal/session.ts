@@ -8,18 +8,20 @@ import * as Redacted from "effect/Redacted"
 import { encodeReply, ReplyValue } from "../../Resp.ts"
 import {
   array,
+  Blocked,
   bulk,
   type Caller,
   type Command,
-  dataCommands,
   error,
   fits,
   integer,
   nil,
   ok,
+  type Outcome,
   run,
   wrongArity
-} from "./commands.ts"
+} from "./command.ts"
+import { dataCommands } from "./commands.ts"
 import type { Database, Keyspace, Watch } from "./keyspace.ts"
 import { fromBytes, parseInteger } from "./text.ts"
 
@@ -93,6 +95,9 @@ interface Transaction {
   refused: boolean
 }
 
+/** The reply where nobody can wait. */
+const answered = (outcome: Outcome): ReplyValue | undefined => outcome instanceof Blocked ? outcome.timedOut : outcome
+
 /** The state of one client's session. */
 export class Session implements Caller {
   readonly peer: Peer
@@ -151,7 +156,7 @@ export class Session implements Caller {
           "are allowed in this context"
       )
     }
-    if (this.transaction === undefined || notQueued.has(name)) return run(command, this, args)
+    if (this.transaction === undefined || notQueued.has(name)) return answered(run(command, this, args))
     if (notInTransactions.has(name)) return this.refuse("ERR Command not allowed inside a transaction")
     this.transaction.queue.push({ command, args })
     return ReplyValue.Simple({ text: "QUEUED" })
@@ -190,7 +195,7 @@ export class Session implements Caller {
     const broken = this.endWatches()
     if (refused) return error("EXECABORT Transaction discarded because of previous errors.")
     if (broken) return ReplyValue.NullArray()
-    return array(queue.map(({ args, command }) => run(command, this, args) ?? nil))
+    return array(queue.map(({ args, command }) => answered(run(command, this, args)) ?? nil))
   }
 
   /** Sends to a subscriber: a push, or the array that RESP2 makes of it. */

@@ -1,0 +1,106 @@
+/**
+ * What a command of the simulated server is, and what all of them share: replies, arguments, and how one is run.
+ *
+ * A command is its arity and a function from arguments to an outcome. It sees the databases and the protocol of its
+ * caller, nothing of connections or endpoints. Arguments and values are byte strings (see `text.ts`). What a command
+ * refuses is thrown as a `Refusal` and becomes an error reply in `run`.
+ */
+import { ReplyValue } from "../../Resp.ts"
+import { type Database, type Keyspace, Refusal } from "./keyspace.ts"
+import { formatDouble, parseDouble, parseInteger, toBytes } from "./text.ts"
+
+/** Whoever runs a command. */
+export interface Caller {
+  readonly keyspace: Keyspace
+  /** The selected database. */
+  readonly database: Database
+  readonly protocol: 2 | 3
+}
+
+/**
+ * A command that has to wait: it is tried again whenever something changed, in the order of the waiting clients.
+ * Where nobody can wait, in a transaction or a script, it is answered as if its time were over.
+ */
+export class Blocked {
+  /** Milliseconds; 0 waits for ever. */
+  readonly timeout: number
+  /** The reply once there is something, and what it takes away is gone; `undefined` while there is nothing. */
+  readonly attempt: () => ReplyValue | undefined
+  readonly timedOut: ReplyValue
+
+  constructor(timeout: number, attempt: () => ReplyValue | undefined, timedOut: ReplyValue) {
+    this.timeout = timeout
+    this.attempt = attempt
+    this.timedOut = timedOut
+  }
+}
+
+/** What running a command gives: its reply, a wait, or nothing when it has sent its answers itself. */
+export type Outcome = ReplyValue | Blocked | undefined
+
+/** `arity` counts the command's name as Redis does: exact when positive, a minimum when negative. */
+export interface Command<C> {
+  readonly arity: number
+  readonly run: (caller: C, args: ReadonlyArray<string>) => Outcome
+}
+
+// ----- replies -----
+
+/** `+OK`. */
+export const ok = ReplyValue.Simple({ text: "OK" })
+/** No value. */
+export const nil = ReplyValue.Null()
+/** An integer reply. */
+export const integer = (value: number | bigint): ReplyValue => ReplyValue.Integer({ value })
+/** An error reply; its text begins with its code. */
+export const error = (text: string): ReplyValue => ReplyValue.Error({ text })
+/** A bulk reply of a byte string. */
+export const bulk = (text: string): ReplyValue => ReplyValue.Bulk({ value: toBytes(text) })
+/** An array reply. */
+export const array = (items: ReadonlyArray<ReplyValue>): ReplyValue => ReplyValue.Array({ items })
+export const bulkOrNil = (text: string | undefined): ReplyValue => text === undefined ? nil : bulk(text)
+export const count = (yes: boolean): ReplyValue => integer(yes ? 1 : 0)
+export const emptyArray = array([])
+
+// RESP2 has no doubles, and Redis 7.0 prints them with 17 digits there.
+export const double = (caller: Caller, value: number): ReplyValue =>
+  caller.protocol === 3 ? ReplyValue.Double({ value }) : bulk(formatDouble(value))
+
+// ----- arguments -----
+
+export const notAnInteger = "ERR value is not an integer or out of range"
+export const notAFloat = "ERR value is not a valid float"
+export const syntaxError = "ERR syntax error"
+
+export const refuse = (message: string): never => {
+  throw new Refusal(message)
+}
+
+export const toInteger = (text: string, message: string = notAnInteger): bigint => parseInteger(text) ?? refuse(message)
+export const toIndex = (text: string): number => Number(toInteger(text))
+export const toDouble = (text: string, message: string = notAFloat): number => parseDouble(text) ?? refuse(message)
+
+/** The error reply to a wrong number of arguments. */
+export const wrongArity = (name: string): string => `ERR wrong number of arguments for '${name}' command`
+
+/** Turns what is given into the index of a list of `length` elements. */
+export const clampRange = (start: number, stop: number, length: number): readonly [from: number, end: number] => [
+  Math.max(start < 0 ? start + length : start, 0),
+  Math.min(stop < 0 ? stop + length : stop, length - 1) + 1
+]
+
+// ----- running -----
+
+/** Whether a command may be called with that many arguments, its own name not counted. */
+export const fits = (command: Command<never>, args: number): boolean =>
+  command.arity < 0 ? args + 1 >= -command.arity : args + 1 === command.arity
+
+/** Runs a command; what it refuses becomes its error reply. */
+export const run = <C>(command: Command<C>, caller: C, args: ReadonlyArray<string>): Outcome => {
+  try {
+    return command.run(caller, args)
+  } catch (refusal) {
+    if (refusal instanceof Refusal) return error(refusal.message)
+    throw refusal
+  }
+}
