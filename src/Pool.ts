@@ -48,6 +48,7 @@ import { Alarm } from "./internal/alarm.ts"
 import { isReadOnly } from "./internal/commands.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
+import { CurrentRequestObserver } from "./internal/observer.ts"
 import { isRefusal, type Request, type RequestOwner, type Site, type Words } from "./internal/request.ts"
 import { Recorder } from "./Metrics.ts"
 import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
@@ -180,7 +181,7 @@ export class Pool implements Owner, RequestOwner {
   /** What each endpoint answered when it was asked for notifications, and when. */
   readonly support = new Map<string, { readonly support: Support; readonly at: number }>()
 
-  /** Set only where durations of commands are recorded. */
+  /** Set only where somebody looks at every command. */
   readonly onSettled: RequestOwner["onSettled"]
 
   private readonly transport: Transport["Service"]
@@ -233,9 +234,13 @@ export class Pool implements Owner, RequestOwner {
         subject: window.subject
       })
     })
+    const observer = Context.get(context, CurrentRequestObserver)
     this.onSettled = this.recorder.recordsOperations
-      ? (request) => this.recorder.operationEnded(request.name, this.now() - request.startedAt)
-      : undefined
+      ? (request, exit) => {
+        this.recorder.operationEnded(request.name, this.now() - request.startedAt)
+        observer?.(request, exit)
+      }
+      : observer
     this.recorder.observe({
       usedConnections: () => this.serving.filter((connection) => connection.load > 0).length,
       idleConnections: () => this.serving.filter((connection) => connection.load === 0).length,

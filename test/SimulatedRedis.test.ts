@@ -128,7 +128,8 @@ describe("SimulatedRedis", () => {
           "CLIENT ID"
         )
         yield* client.expect(`${hello(3, 1)}+OK\r\n+OK\r\n+OK\r\n+OK\r\n$3\r\napp\r\n:1\r\n`)
-        const list = "id=1 name=app db=2 sub=0 multi=-1 watch=0 user=default resp=3 lib-name=hitless lib-ver=0.1.0\n"
+        const list = "id=1 addr=client:1 name=app flags=N db=2 sub=0 psub=0 ssub=0 multi=-1 watch=0 cmd=client|list " +
+          "user=default redir=-1 resp=3 lib-name=hitless lib-ver=0.1.0\n"
         yield* client.send("CLIENT LIST")
         yield* client.expect(`=${list.length + 4}\r\ntxt:${list}\r\n`)
       }))
@@ -573,6 +574,386 @@ describe("SimulatedRedis", () => {
         yield* resp2.send("UNSUBSCRIBE", "UNSUBSCRIBE", "GET k")
         yield* resp2.expect("*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n")
         yield* resp2.expect("*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n$-1\r\n")
+      }))
+  })
+
+  describe("waiting", () => {
+    /** Waits, in real time, until so many clients of `node` wait for an element. */
+    const untilBlocked = Effect.fnUntraced(
+      function*(redis: SimulatedRedis.SimulatedRedis, node: string, clients: number) {
+        const client = yield* connect(redis, node)
+        yield* client.send("CLIENT SETNAME watcher")
+        yield* client.expect("+OK\r\n")
+        while (true) {
+          yield* client.send("CLIENT LIST")
+          const length = Number((yield* takeLine(client)).slice(1))
+          const list = yield* client.take(length + 2)
+          if ((list.match(/flags=\w*b/g) ?? []).length === clients) return
+        }
+      },
+      Effect.scoped
+    )
+
+    const takeLine = Effect.fnUntraced(function*(client: Client) {
+      let line = ""
+      while (!line.endsWith("\r\n")) line += yield* client.take(1)
+      return line.slice(0, -2)
+    })
+
+    const popped = (key: string, value: string) => `*2\r\n${bulk(key)}${bulk(value)}`
+
+    it.effect("ends a wait when the clock says so, and not before", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        yield* client.send("BLPOP l 60", "SET after 1")
+        yield* untilBlocked(redis, "a", 1)
+        yield* TestClock.adjust("59999 millis")
+        yield* untilBlocked(redis, "a", 1)
+        yield* TestClock.adjust("1 millis")
+        yield* client.expect("*-1\r\n+OK\r\n")
+        // A wait that was served is not ended a second time.
+        yield* client.send("BLPOP l 60")
+        yield* untilBlocked(redis, "a", 1)
+        const other = yield* connect(redis, "b")
+        yield* other.send("RPUSH l x")
+        yield* client.expect(popped("l", "x"))
+        yield* TestClock.adjust("60 seconds")
+        yield* client.send("PING")
+        yield* client.expect("+PONG\r\n")
+      }))
+
+    it.effect("waits for ever", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        yield* client.send("BRPOP l 0")
+        yield* untilBlocked(redis, "a", 1)
+        yield* TestClock.adjust("365 days")
+        yield* untilBlocked(redis, "a", 1)
+        const other = yield* connect(redis, "b")
+        yield* other.send("RPUSH l x y")
+        yield* client.expect(popped("l", "y"))
+      }))
+
+    it.effect("serves a client at a stalled node when it executes again, and others before", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const stalled = yield* connect(redis, "a")
+        const other = yield* connect(redis, "b")
+        yield* stalled.send("BLPOP l 0")
+        yield* untilBlocked(redis, "a", 1)
+        yield* redis.stall("a", "5 seconds")
+        yield* other.send("RPUSH l 1", "LLEN l", "BLPOP l 0", "RPUSH l 2", "LLEN l")
+        yield* other.expect(`:1\r\n:1\r\n${popped("l", "1")}:1\r\n:1\r\n`)
+        yield* TestClock.adjust("5 seconds")
+        yield* stalled.expect(popped("l", "2"))
+      }))
+
+    it.effect("ends a wait at a stalled node when it executes again", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        const other = yield* connect(redis, "b")
+        yield* client.send("HELLO 3", "SUBSCRIBE c", "BLPOP l 1")
+        yield* client.expect(`${hello(3, 1)}>3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n`)
+        yield* untilBlocked(redis, "a", 1)
+        yield* redis.stall("a", "5 seconds")
+        yield* TestClock.adjust("2 seconds")
+        // Messages do not wait, so the order tells when the answer came.
+        yield* other.send("PUBLISH c x")
+        yield* other.expect(":1\r\n")
+        yield* TestClock.adjust("3 seconds")
+        yield* client.expect(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n_\r\n")
+        yield* other.send("RPUSH l x", "LLEN l")
+        yield* other.expect(":1\r\n:1\r\n")
+      }))
+
+    it.effect("gives nothing to a client that was killed or closed", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const killed = yield* connect(redis, "a")
+        yield* killed.send("BLPOP l 0", "SET after 1")
+        const scope = yield* Scope.make()
+        const closed = yield* Scope.provide(connect(redis, "b"), scope)
+        yield* closed.send("BLPOP l 0")
+        yield* untilBlocked(redis, "a", 1)
+        yield* untilBlocked(redis, "b", 1)
+        yield* redis.kill("a")
+        yield* Scope.close(scope, Exit.void)
+        yield* untilConnections(redis, "b", 0)
+        const other = yield* connect(redis, "b")
+        yield* other.send("RPUSH l x", "LRANGE l 0 -1", "EXISTS after")
+        yield* other.expect(`:1\r\n*1\r\n${bulk("x")}:0\r\n`)
+        assert.strictEqual(yield* killed.rest, "")
+      }))
+
+    it.effect("gives nothing to a client that was killed a moment ago, and executes nothing of it", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        yield* client.send("BLPOP l 0", "SET after 1")
+        yield* untilBlocked(redis, "a", 1)
+        const other = yield* connect(redis, "a")
+        yield* other.send("CLIENT KILL ID 1", "RPUSH l x", "LLEN l")
+        yield* other.expect(":1\r\n:1\r\n:1\r\n")
+        yield* untilConnections(redis, "a", 1)
+        yield* other.send("EXISTS after")
+        yield* other.expect(":0\r\n")
+      }))
+
+    it.effect("unblocks clients of the same node alone", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        yield* client.send("CLIENT ID", "BLPOP l 0")
+        yield* client.expect(":1\r\n")
+        yield* untilBlocked(redis, "a", 1)
+        const elsewhere = yield* connect(redis, "b")
+        yield* elsewhere.send("CLIENT UNBLOCK 1 ERROR")
+        yield* elsewhere.expect(":0\r\n")
+        const beside = yield* connect(redis, "a")
+        yield* beside.send("CLIENT UNBLOCK 1 ERROR")
+        yield* beside.expect(":1\r\n")
+        yield* client.expect("-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n")
+      }))
+
+    it.effect("reads on while a client waits, and answers what is no command in its turn", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        yield* client.send("BLPOP l 0")
+        yield* untilBlocked(redis, "a", 1)
+        yield* client.send("PING")
+        yield* client.sendRaw("*1\r\n:1\r\n")
+        const together = yield* connect(redis, "a")
+        yield* together.sendRaw(`${command(["BLPOP", "l", "0"])}*1\r\n:1\r\n`)
+        yield* untilBlocked(redis, "a", 2)
+        const other = yield* connect(redis, "b")
+        yield* other.send("RPUSH l x y")
+        const violation = "-ERR Protocol error: expected an array of bulk strings\r\n"
+        assert.strictEqual(yield* client.rest, `${popped("l", "x")}+PONG\r\n${violation}`)
+        assert.strictEqual(yield* together.rest, `${popped("l", "y")}${violation}`)
+      }))
+
+    it.effect("answers what made the node sleep before what came after it", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        yield* client.send("DEBUG SLEEP 2", "BLPOP l 1", "PING")
+        const other = yield* connect(redis, "b")
+        yield* other.send("PING")
+        yield* other.expect("+PONG\r\n")
+        yield* TestClock.adjust("2 seconds")
+        yield* client.expect("+OK\r\n")
+        yield* untilBlocked(redis, "a", 1)
+        yield* TestClock.adjust("1 seconds")
+        yield* client.expect("*-1\r\n+PONG\r\n")
+        yield* client.sendRaw(`${command(["DEBUG", "SLEEP", "1"])}*1\r\n:1\r\n`)
+        const another = yield* connect(redis, "b")
+        yield* another.send("PING")
+        yield* another.expect("+PONG\r\n")
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual(yield* client.rest, "+OK\r\n-ERR Protocol error: expected an array of bulk strings\r\n")
+      }))
+  })
+
+  describe("conditions", () => {
+    const readOnly = "READONLY You can't write against a read only replica."
+    const loading = "LOADING Redis is loading the dataset in memory"
+
+    it.effect("a replica refuses to write, alone or in a transaction or a script", () =>
+      Effect.gen(function*() {
+        const set = "return redis.call('SET', KEYS[1], 'x')"
+        const redis = yield* make({ scripts: [{ lua: set, run: (redis, [key]) => redis.call("SET", key, "x") }] })
+        const client = yield* connect(redis, "a")
+        const other = yield* connect(redis, "b")
+        yield* client.send("SET k 1", "MULTI", "SET k 2")
+        yield* client.expect("+OK\r\n+OK\r\n+QUEUED\r\n")
+        yield* redis.readonly("a", "10 seconds")
+        yield* client.send("EXEC", "GET k", "SET k 2", "MULTI", "GET k", "DEL k", "EXEC", ["EVAL", set, "1", "k"])
+        yield* client.expect(`-EXECABORT Transaction discarded because of: ${readOnly}\r\n$1\r\n1\r\n-${readOnly}\r\n`)
+        yield* client.expect(`+OK\r\n+QUEUED\r\n-${readOnly}\r\n`)
+        yield* client.expect("-EXECABORT Transaction discarded because of previous errors.\r\n")
+        yield* client.expect(`-${readOnly} script: bd6f3018b28bbdb36260f19d3c44afed740db987, on @user_script:1.\r\n`)
+        yield* client.send("BLPOP l 1", "TIME", "PUBLISH c x", "ROLE")
+        yield* client.expect(`-${readOnly}\r\n*2\r\n$1\r\n0\r\n$1\r\n0\r\n:0\r\n`)
+        yield* client.expect("*5\r\n$5\r\nslave\r\n$0\r\n\r\n:0\r\n$7\r\nconnect\r\n:-1\r\n")
+        yield* other.send("SET k 3")
+        yield* other.expect("+OK\r\n")
+        yield* TestClock.adjust("10 seconds")
+        yield* client.send("SET k 4", "ROLE")
+        yield* client.expect("+OK\r\n*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n")
+      }))
+
+    it.effect("a node that becomes a replica sends away who waits there for an element", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        const other = yield* connect(redis, "b")
+        yield* other.send("BLPOP l 0")
+        yield* client.send("SET k 1", "BLPOP l 0")
+        yield* client.expect("+OK\r\n")
+        yield* redis.readonly("a", "10 seconds")
+        assert.strictEqual(
+          yield* client.rest,
+          "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n"
+        )
+        const third = yield* connect(redis, "b")
+        yield* third.send("RPUSH l x")
+        yield* other.expect("*2\r\n$1\r\nl\r\n$1\r\nx\r\n")
+      }))
+
+    it.effect("a node that loads answers the handshake and nothing about data", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        yield* redis.loading("a", "3 seconds")
+        const client = yield* connect(redis, "a")
+        yield* client.send(
+          "HELLO 3",
+          "CLIENT SETNAME app",
+          "SELECT 1",
+          "CLIENT MAINT_NOTIFICATIONS ON",
+          "CONFIG GET save"
+        )
+        yield* client.expect(`${hello(3, 1)}+OK\r\n+OK\r\n+OK\r\n%1\r\n$4\r\nsave\r\n`)
+        yield* client.expect(bulk("3600 1 300 100 60 10000"))
+        yield* client.send("PING", "GET k", "SET k 1", "SCRIPT FLUSH", "MULTI", "GET k", "EXEC", "ECHO x")
+        yield* client.expect(`-${loading}\r\n-${loading}\r\n-${loading}\r\n-${loading}\r\n+OK\r\n-${loading}\r\n`)
+        yield* client.expect("-EXECABORT Transaction discarded because of previous errors.\r\n$1\r\nx\r\n")
+        yield* TestClock.adjust("3 seconds")
+        yield* client.send("PING")
+        yield* client.expect("+PONG\r\n")
+      }))
+  })
+
+  describe("what has run", () => {
+    const observed = () => {
+      const executions: Array<string> = []
+      const onExecuted = ({ connection, node, ok, words }: SimulatedRedis.Execution) => {
+        executions.push(`${node}/${connection} ${words.join(" ")}${ok ? "" : " failed"}`)
+      }
+      return { executions, onExecuted }
+    }
+
+    const script = "return redis.call('INCR', KEYS[1])"
+
+    const commands = [
+      "SET k text",
+      "GET k",
+      "INCR k",
+      "INCR",
+      "NOPE",
+      "PING",
+      "MULTI",
+      "INCR n",
+      "CLIENT GETNAME",
+      "LPUSH k x",
+      "EXEC",
+      "MULTI",
+      "INCR n",
+      "DISCARD",
+      "WATCH n",
+      "INCR n",
+      "MULTI",
+      "INCR n",
+      "EXEC",
+      "RPUSH l x",
+      "BLPOP l 0",
+      ["EVAL", script, "1", "n"],
+      "PUBLISH c x"
+    ]
+
+    const ran = [
+      "a/1 SET k text",
+      "a/1 GET k",
+      "a/1 INCR k failed",
+      "a/1 INCR n",
+      "a/1 LPUSH k x failed",
+      "a/1 INCR n",
+      "a/1 RPUSH l x",
+      "a/1 BLPOP l 0",
+      `a/1 EVAL ${script} 1 n`,
+      "a/1 PUBLISH c x"
+    ]
+
+    it.effect("is told command by command", () =>
+      Effect.gen(function*() {
+        const { executions, onExecuted } = observed()
+        const redis = yield* make({
+          onExecuted,
+          scripts: [{ lua: script, run: (redis, [key]) => redis.call("INCR", key) }]
+        })
+        const client = yield* connect(redis, "a")
+        yield* client.send(...commands, "QUIT")
+        yield* client.rest
+        assert.deepStrictEqual(executions, ran)
+      }))
+
+    it.effect("is told of a command that waited when it is given something", () =>
+      Effect.gen(function*() {
+        const { executions, onExecuted } = observed()
+        const redis = yield* make({ onExecuted })
+        const client = yield* connect(redis, "a")
+        yield* client.send("BLPOP l 1")
+        const other = yield* connect(redis, "a")
+        yield* other.send("ECHO x")
+        yield* other.expect("$1\r\nx\r\n")
+        yield* TestClock.adjust("1 seconds")
+        yield* client.expect("*-1\r\n")
+        yield* client.send("BLPOP l 1")
+        yield* other.send("RPUSH l x")
+        yield* other.expect(":1\r\n")
+        yield* client.expect("*2\r\n$1\r\nl\r\n$1\r\nx\r\n")
+        assert.deepStrictEqual(executions, ["a/2 ECHO x", "a/2 RPUSH l x", "a/1 BLPOP l 1"])
+      }))
+
+    it.live("is told by the replies of a real server behind it", () =>
+      Effect.gen(function*() {
+        const { executions, onExecuted } = observed()
+        const server = yield* startRedis()
+        const redis = yield* make({ onExecuted, upstream: NodeSocket.makeNet({ path: server.socketPath }) })
+        const client = yield* connect(redis, "a")
+        yield* client.send(...commands, "QUIT")
+        yield* client.rest
+        // Commands that the server refuses are told with their error, because only it knows them.
+        assert.deepStrictEqual(executions.filter((one) => !/INCR failed|NOPE failed/.test(one)), ran)
+      }))
+  })
+
+  describe("scripts", () => {
+    it.effect("an unregistered script is named, and how to register it", () =>
+      Effect.gen(function*() {
+        const client = yield* connect(yield* make(), "a")
+        const text = "\n  return 1\n"
+        yield* client.send(["SCRIPT", "LOAD", text], ["EVAL", text, "0"])
+        const name = (yield* client.take("$40\r\n".length + 40 + 2)).slice(5, 45)
+        yield* client.expect(
+          `-ERR script ${name} ("return 1") is not registered: the simulated server runs no Lua, so give it a function ` +
+            "as SimulatedRedis.make({ scripts: [{ lua, run }] })\r\n"
+        )
+      }))
+
+    it.effect("a script is registered by its name, and sees bytes and the clock", () =>
+      Effect.gen(function*() {
+        const redis = yield* make({
+          scripts: [{
+            sha1: "E0E1F9FABFC9D4800C877A703B823AC0578FF8DB",
+            run: (redis, _, [text]) => [redis.now, text!.length, text]
+          }]
+        })
+        yield* TestClock.adjust("7 millis")
+        const client = yield* connect(redis, "a")
+        yield* client.send(["EVAL", "return 1", "0", "\xc3\xa9"])
+        yield* client.expect("*3\r\n:7\r\n:2\r\n$2\r\n\xc3\xa9\r\n")
+      }))
+
+    it.effect("text that is no byte string is an error", () =>
+      Effect.gen(function*() {
+        const redis = yield* make({ scripts: [{ lua: "return 1", run: () => "1 €" }] })
+        const client = yield* connect(redis, "a")
+        yield* client.send(["EVAL", "return 1", "0"], "PING")
+        assert.match(yield* client.take(64), /^-ERR user_script:1: a byte string has no character/)
       }))
   })
 

@@ -30,7 +30,9 @@ export class Alarm {
     if (at >= this.at) return
     this.clear()
     this.at = at
-    const wait = Math.max(0, at - this.clock.currentTimeMillisUnsafe())
+    // Whole milliseconds, as timers count: a jittered time has more digits than a duration keeps, and an alarm that rings
+    // a hair early would be set again and again for nothing.
+    const wait = Math.max(0, Math.ceil(at - this.clock.currentTimeMillisUnsafe()))
     this.fiber = this.runFork(Effect.andThen(this.clock.sleep(Duration.millis(wait)), this.ringSoon))
   }
 

@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { didNotRunCodes, HitlessError, ProtocolViolation, ServerReplied, TransactionAborted } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
+import type { RequestObserver } from "./observer.ts"
 
 /** @internal */
 export type Words = ReadonlyArray<Arg>
@@ -32,8 +33,8 @@ export interface RequestOwner {
   readonly onReplied: (request: Request, value: unknown, site: Site) => void
   /** The one who waits was given an error. */
   readonly onFailed: (error: HitlessError) => void
-  /** The request is over, however it ended; `undefined` when nobody wants to know. */
-  readonly onSettled: ((request: Request) => void) | undefined
+  /** The request is over; `undefined` when nobody wants to know. */
+  readonly onSettled: RequestObserver | undefined
 }
 
 /** @internal */
@@ -130,7 +131,7 @@ export class Request {
   private settle(exit: Exit.Exit<unknown, HitlessError>): void {
     if (this.state === "Settled") return
     this.state = "Settled"
-    this.owner.onSettled?.(this)
+    this.owner.onSettled?.(this, exit)
     this.resume(exit)
   }
 
@@ -146,7 +147,7 @@ export class Request {
   readonly abandon: Effect.Effect<void> = Effect.sync(() => {
     if (this.state === "Settled") return
     this.state = "Settled"
-    this.owner.onSettled?.(this)
+    this.owner.onSettled?.(this, undefined)
   })
 }
 

@@ -23,6 +23,7 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -36,9 +37,17 @@ import type * as SocketServer from "effect/socket/SocketServer"
 import * as Endpoint from "../Endpoint.ts"
 import { ReplyValue } from "../Resp.ts"
 import { type Announcement, type Backend, type Behaviour, Connection, type Node } from "./internal/connection.ts"
-import { Keyspace } from "./internal/keyspace.ts"
 import { makeRelay } from "./internal/relay.ts"
-import { type Deployment, Session } from "./internal/session.ts"
+import type { Script } from "./internal/scripts.ts"
+import { makeDeployment, Session } from "./internal/session.ts"
+
+/**
+ * Functions that stand for the Lua scripts of the program under test, and the values that they see and give.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type { Script, ScriptRedis, ScriptReply, ScriptValue } from "./internal/scripts.ts"
 
 /**
  * What a simulated deployment is made of.
@@ -50,10 +59,11 @@ export interface Options {
   /**
    * Opens a listener on a port, 0 meaning any free one; closing its scope must stop it from accepting. In Node this is
    * `(port) => NodeSocketServer.make({ host: "127.0.0.1", port, noDelay: true })`; without `noDelay` a lone reply can
-   * wait for the client's delayed acknowledgement, 40 ms on Linux.
+   * wait for the client's delayed acknowledgement, 40 ms on Linux. `node` is the name of the node that listens there.
    */
   readonly listen: (
-    port: number
+    port: number,
+    node: string
   ) => Effect.Effect<SocketServer.SocketServer["Service"], SocketServer.SocketServerError, Scope.Scope>
   /** The names of the nodes. */
   readonly nodes: ReadonlyArray<string>
@@ -77,6 +87,29 @@ export interface Options {
    * replies off (`CLIENT REPLY`, `MONITOR`) cannot be relayed.
    */
   readonly upstream?: Effect.Effect<Socket.Socket> | undefined
+  /**
+   * Functions that stand for the Lua scripts of the program under test; no Lua is run. Those of Effect's own modules
+   * (`PersistedQueue`, `RateLimiter`, `Persistence`, `CircuitBreaker`) are there already.
+   */
+  readonly scripts?: ReadonlyArray<Script> | undefined
+  /** Called with every event when it happens, synchronously. */
+  readonly onEvent?: ((entry: LogEntry) => void) | undefined
+  /** Called with every command on data when it has run, synchronously. */
+  readonly onExecuted?: ((execution: Execution) => void) | undefined
+}
+
+/**
+ * A command that a node has run. `words` are byte strings, one character per byte; `ok` is `false` when it was
+ * answered with an error. The commands of a transaction count one by one, a script as the one command that called it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Execution {
+  readonly node: string
+  readonly connection: number
+  readonly words: ReadonlyArray<string>
+  readonly ok: boolean
 }
 
 /**
@@ -154,7 +187,7 @@ export interface EndOptions {
  * @category models
  * @since 0.1.0
  */
-export type ClosedBy = "client" | "handshake" | "kill" | "protocol" | "retirement" | "shutdown" | "upstream"
+export type ClosedBy = "client" | "drop" | "handshake" | "kill" | "protocol" | "retirement" | "shutdown" | "upstream"
 
 /**
  * Something that happened at a node. `connection` numbers the connections of the deployment from 1 on.
@@ -170,9 +203,12 @@ export type Event =
   | { readonly _tag: "Pushed"; readonly connections: number }
   | { readonly _tag: "Retired"; readonly connections: number }
   | { readonly _tag: "Killed"; readonly connections: number }
+  | { readonly _tag: "Dropped"; readonly connections: number }
   | { readonly _tag: "Stalled"; readonly millis: number }
   | { readonly _tag: "Delayed"; readonly millis: number }
   | { readonly _tag: "HandshakeChanged"; readonly handshake: Handshake["_tag"] }
+  | { readonly _tag: "ReadOnly"; readonly millis: number }
+  | { readonly _tag: "Loading"; readonly millis: number }
   | { readonly _tag: "Refusing" }
   | { readonly _tag: "Accepting" }
 
@@ -195,6 +231,8 @@ export interface LogEntry {
  * @since 0.1.0
  */
 export interface SimulatedRedis {
+  /** The names of its nodes, as they were given. */
+  readonly nodes: ReadonlyArray<string>
   /** Where a node listens; it keeps its port while it refuses. */
   readonly endpoint: (node: string) => Endpoint.Endpoint
   /**
@@ -206,6 +244,10 @@ export interface SimulatedRedis {
   readonly migrated: (node: string, options?: EndOptions) => Effect.Effect<void>
   readonly failingOver: (node: string, options: BeginOptions) => Effect.Effect<void>
   readonly failedOver: (node: string, options?: EndOptions) => Effect.Effect<void>
+  /** Sends the node's last announcement once more, as it was, number included; nothing where there was none. */
+  readonly duplicate: (node: string) => Effect.Effect<void>
+  /** Sends the database's last completion once more, as a server does to who opts in; nothing where there was none. */
+  readonly replay: (node: string) => Effect.Effect<void>
   /** Sends a push made of these elements, or these bytes, to every connection that opted in. */
   readonly push: (node: string, frame: ReadonlyArray<PushElement> | Uint8Array) => Effect.Effect<void>
   /** Executes no command for that long, then all that came meanwhile, in order. Of two stalls the later end counts. */
@@ -213,8 +255,14 @@ export interface SimulatedRedis {
   /** Delays everything the node sends from now on, keeping its order. */
   readonly latency: (node: string, duration: Duration.Input) => Effect.Effect<void>
   readonly handshake: (node: string, handshake: Handshake) => Effect.Effect<void>
+  /** Answers commands that write with `-READONLY` for that long, as a replica does. */
+  readonly readonly: (node: string, duration: Duration.Input) => Effect.Effect<void>
+  /** Answers commands on data with `-LOADING` for that long, as a server does that has just started. */
+  readonly loading: (node: string, duration: Duration.Input) => Effect.Effect<void>
   /** Destroys all connections of a node; answers that were not yet written are lost. */
   readonly kill: (node: string) => Effect.Effect<void>
+  /** Closes all connections of a node in order, without notice. */
+  readonly drop: (node: string) => Effect.Effect<void>
   /** Stops listening: new connections are refused, the present ones stay. */
   readonly refuse: (node: string) => Effect.Effect<void>
   /** Listens again, on the same port. */
@@ -227,10 +275,26 @@ export interface SimulatedRedis {
   readonly log: Effect.Effect<ReadonlyArray<LogEntry>>
 }
 
+/**
+ * The service under which a test kit provides its deployment.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const SimulatedRedis: Context.Service<SimulatedRedis, SimulatedRedis> = Context.Service<SimulatedRedis>(
+  "hitless/testing/SimulatedRedis"
+)
+
 /** A listener: where it lives, and the fiber that hands its connections over. */
 interface Listener {
   readonly scope: Scope.Closeable
   readonly accepting: Fiber.Fiber<never, SocketServer.SocketServerError>
+}
+
+interface Announced {
+  readonly push: string
+  readonly seq: number
+  readonly announcement: Announcement
 }
 
 interface NodeState extends Node {
@@ -238,6 +302,7 @@ interface NodeState extends Node {
   /** Each with the fiber that serves it. */
   readonly connections: Map<Connection, Fiber.Fiber<unknown, unknown>>
   readonly inProgress: Map<string, Announcement>
+  lastAnnounced: Announced | undefined
   endpoint: Endpoint.Endpoint
   listener: Listener | undefined
   accepted: number
@@ -274,21 +339,24 @@ export const make = Effect.fnUntraced(
     const clock = yield* Clock.Clock
     const now = () => clock.currentTimeMillisUnsafe()
     const runFork = Effect.runForkWith(yield* Effect.context())
-    const deployment: Deployment = {
-      keyspace: new Keyspace(now),
-      channels: new Map(),
+    const deployment = makeDeployment({
+      now,
       hello: options.hello ?? "resp3",
-      users: new Map(Object.entries(options.users ?? {}))
-    }
+      users: new Map(Object.entries(options.users ?? {})),
+      scripts: options.scripts ?? [],
+      onExecuted: (node, connection, words, ok) => options.onExecuted?.({ node, connection, words, ok })
+    })
     const nodes = new Map<string, NodeState>()
     const log: Array<LogEntry> = []
     let lastConnection = 0
     let lastSeq = 0
     // A database remembers its last completion, wherever that was announced.
-    let lastCompletion: Announcement | undefined
+    let lastCompletion: Announced | undefined
 
     const note = (node: NodeState, event: Event): void => {
-      log.push({ at: now(), node: node.name, event })
+      const entry: LogEntry = { at: now(), node: node.name, event }
+      log.push(entry)
+      options.onEvent?.(entry)
     }
 
     const nodeNamed = (name: string): NodeState => {
@@ -340,7 +408,7 @@ export const make = Effect.fnUntraced(
         const backend = options.upstream === undefined
           ? Effect.succeed(makeLocal(connection))
           : Effect.tapError(
-            makeRelay(connection, deployment.hello, options.upstream),
+            makeRelay(connection, deployment, options.upstream),
             () => Effect.sync(() => connection.close("upstream"))
           )
         yield* Effect.raceFirst(
@@ -368,7 +436,7 @@ export const make = Effect.fnUntraced(
     const listen = (node: NodeState, port: number) =>
       Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
         const scope = yield* Scope.make()
-        const server = yield* restore(Scope.provide(options.listen(port), scope)).pipe(
+        const server = yield* restore(Scope.provide(options.listen(port, node.name), scope)).pipe(
           Effect.onError(() => Scope.close(scope, Exit.void))
         )
         node.endpoint = endpointOf(server.address)
@@ -401,12 +469,15 @@ export const make = Effect.fnUntraced(
         now,
         connections: new Map(),
         inProgress: new Map(),
-        lastCompletion: () => lastCompletion,
+        lastCompletion: () => lastCompletion?.announcement,
         onOptIn: (connection, endpointType) => note(node, { _tag: "OptedIn", connection: connection.id, endpointType }),
         endpoint: Endpoint.tcp("", 0),
+        lastAnnounced: undefined,
         listener: undefined,
         accepted: 0,
         stalledUntil: 0,
+        readonlyUntil: 0,
+        loadingUntil: 0,
         latency: 0,
         behaviour: { _tag: "Answer", delay: 0 }
       }
@@ -425,43 +496,53 @@ export const make = Effect.fnUntraced(
     const hearing = (node: NodeState): ReadonlyArray<Connection> =>
       [...node.connections.keys()].filter(({ hears }) => hears)
 
-    const announce = (node: NodeState, push: string, seq: number, announcement: Announcement): void => {
+    const announce = (node: NodeState, announced: Announced): void => {
       const connections = hearing(node)
-      note(node, { _tag: "Announced", push, seq, connections: connections.length })
-      for (const connection of connections) connection.announce(announcement)
+      note(node, { _tag: "Announced", push: announced.push, seq: announced.seq, connections: connections.length })
+      node.lastAnnounced = announced
+      for (const connection of connections) connection.announce(announced.announcement)
     }
 
-    const begin = (push: string) => (name: string, { seq, shards = ["1"], time }: BeginOptions): Effect.Effect<void> =>
+    const begin = (push: string) => (name: string, options: BeginOptions): Effect.Effect<void> =>
       Effect.sync(() => {
         const node = nodeNamed(name)
-        const number = nextSeq(seq)
-        const announcement = () => toPush([push, number, toSeconds(time), JSON.stringify(shards)])
+        const seq = nextSeq(options.seq)
+        const { shards = ["1"], time } = options
+        const announcement = () => toPush([push, seq, toSeconds(time), JSON.stringify(shards)])
         node.inProgress.set(push, announcement)
-        announce(node, push, number, announcement)
+        announce(node, { push, seq, announcement })
       })
 
-    const end =
-      (push: string, began: string) => (name: string, { seq, shards = ["1"] }: EndOptions = {}): Effect.Effect<void> =>
-        Effect.sync(() => {
-          const node = nodeNamed(name)
-          const number = nextSeq(seq)
-          const announcement = () => toPush([push, number, JSON.stringify(shards)])
-          node.inProgress.delete(began)
-          lastCompletion = announcement
-          announce(node, push, number, announcement)
-        })
-
-    const moving = (name: string, { seq, target, time }: MovingOptions): Effect.Effect<void> =>
+    const end = (push: string, began: string) => (name: string, options: EndOptions = {}): Effect.Effect<void> =>
       Effect.sync(() => {
         const node = nodeNamed(name)
-        const number = nextSeq(seq)
-        const seconds = toSeconds(time)
+        const seq = nextSeq(options.seq)
+        const { shards = ["1"] } = options
+        const announcement = () => toPush([push, seq, JSON.stringify(shards)])
+        node.inProgress.delete(began)
+        lastCompletion = { push, seq, announcement }
+        announce(node, lastCompletion)
+      })
+
+    const again = (name: string, find: (node: NodeState) => Announced | undefined): Effect.Effect<void> =>
+      Effect.sync(() => {
+        const node = nodeNamed(name)
+        const announced = find(node)
+        if (announced !== undefined) announce(node, announced)
+      })
+
+    const moving = (name: string, options: MovingOptions): Effect.Effect<void> =>
+      Effect.sync(() => {
+        const node = nodeNamed(name)
+        const seq = nextSeq(options.seq)
+        const seconds = toSeconds(options.time)
+        const { target } = options
         const isNode = typeof target === "string"
         const address = isNode ? Endpoint.format(nodeNamed(target).endpoint) : target?.raw ?? null
         const announcement: Announcement = ({ endpointType }) =>
-          toPush(["MOVING", number, seconds, isNode && endpointType === "none" ? null : address])
+          toPush(["MOVING", seq, seconds, isNode && endpointType === "none" ? null : address])
         node.inProgress.set("MOVING", announcement)
-        announce(node, "MOVING", number, announcement)
+        announce(node, { push: "MOVING", seq, announcement })
         const retire = Effect.suspend(() => {
           // A later announcement stays in progress.
           if (node.inProgress.get("MOVING") === announcement) node.inProgress.delete("MOVING")
@@ -472,12 +553,15 @@ export const make = Effect.fnUntraced(
       })
 
     return {
+      nodes: options.nodes,
       endpoint: (name) => nodeNamed(name).endpoint,
       moving,
       migrating: begin("MIGRATING"),
       migrated: end("MIGRATED", "MIGRATING"),
       failingOver: begin("FAILING_OVER"),
       failedOver: end("FAILED_OVER", "FAILING_OVER"),
+      duplicate: (name) => again(name, ({ lastAnnounced }) => lastAnnounced),
+      replay: (name) => again(name, () => lastCompletion),
       push: (name, frame) =>
         Effect.sync(() => {
           const node = nodeNamed(name)
@@ -509,11 +593,33 @@ export const make = Effect.fnUntraced(
             : handshake
           note(node, { _tag: "HandshakeChanged", handshake: handshake._tag })
         }),
+      readonly: (name, duration) =>
+        Effect.sync(() => {
+          const node = nodeNamed(name)
+          const millis = toMillis(duration)
+          node.readonlyUntil = now() + millis
+          // Who waits for an element at this node is sent away.
+          deployment.waiting.retry()
+          note(node, { _tag: "ReadOnly", millis })
+        }),
+      loading: (name, duration) =>
+        Effect.sync(() => {
+          const node = nodeNamed(name)
+          const millis = toMillis(duration)
+          node.loadingUntil = now() + millis
+          note(node, { _tag: "Loading", millis })
+        }),
       kill: (name) =>
         Effect.suspend(() => {
           const node = nodeNamed(name)
           note(node, { _tag: "Killed", connections: node.connections.size })
           return closeConnections(node, "kill")
+        }),
+      drop: (name) =>
+        Effect.suspend(() => {
+          const node = nodeNamed(name)
+          note(node, { _tag: "Dropped", connections: node.connections.size })
+          return closeConnections(node, "drop")
         }),
       refuse: (name) =>
         Effect.suspend(() => {

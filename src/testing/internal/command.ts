@@ -7,7 +7,7 @@
  */
 import { ReplyValue } from "../../Resp.ts"
 import { type Database, type Keyspace, Refusal } from "./keyspace.ts"
-import { formatDouble, parseDouble, parseInteger, toBytes } from "./text.ts"
+import { formatDouble, int64, parseDouble, parseInteger, toBytes } from "./text.ts"
 
 /** Whoever runs a command. */
 export interface Caller {
@@ -66,10 +66,15 @@ export const emptyArray = array([])
 export const double = (caller: Caller, value: number): ReplyValue =>
   caller.protocol === 3 ? ReplyValue.Double({ value }) : bulk(formatDouble(value))
 
+/** Values that belong together in twos: arrays of two in RESP3, one flat array in RESP2. */
+export const pairs = (caller: Caller, items: ReadonlyArray<readonly [ReplyValue, ReplyValue]>): ReplyValue =>
+  array(caller.protocol === 3 ? items.map(array) : items.flat())
+
 // ----- arguments -----
 
 export const notAnInteger = "ERR value is not an integer or out of range"
 export const notAFloat = "ERR value is not a valid float"
+export const noSuchKey = "ERR no such key"
 export const syntaxError = "ERR syntax error"
 
 export const refuse = (message: string): never => {
@@ -80,14 +85,64 @@ export const toInteger = (text: string, message: string = notAnInteger): bigint 
 export const toIndex = (text: string): number => Number(toInteger(text))
 export const toDouble = (text: string, message: string = notAFloat): number => parseDouble(text) ?? refuse(message)
 
+export const notPositive = "ERR value is out of range, must be positive"
+
+/** Reads a count that may be 0. */
+export const toCount = (text: string, message: string = notPositive): number => {
+  const value = toInteger(text, message)
+  return value < 0n ? refuse(message) : Number(value)
+}
+
+/** Reads a count that must be 1 at least. */
+export const toAtLeastOne = (text: string, message: string): number => toCount(text, message) || refuse(message)
+
+/** Reads a count whose sign has a meaning, so that the least integer, which cannot be negated, is refused. */
+export const toSigned = (text: string): number => {
+  const value = toInteger(text)
+  if (value === int64.min) refuse(`ERR value is out of range, value must between -${int64.max} and ${int64.max}`)
+  return Number(value)
+}
+
+/** A count of pairs must have room for two elements each. */
+export const refuseHalf = (count: number): void => {
+  if (Math.abs(count) > Number(int64.max) / 2) refuse("ERR value is out of range")
+}
+
 /** The error reply to a wrong number of arguments. */
 export const wrongArity = (name: string): string => `ERR wrong number of arguments for '${name}' command`
 
 /** Turns what is given into the index of a list of `length` elements. */
 export const clampRange = (start: number, stop: number, length: number): readonly [from: number, end: number] => [
   Math.max(start < 0 ? start + length : start, 0),
-  Math.min(stop < 0 ? stop + length : stop, length - 1) + 1
+  Math.max(Math.min(stop < 0 ? stop + length : stop, length - 1) + 1, 0)
 ]
+
+/** Takes the keys of a command that says first how many there are. */
+export const takeKeys = (
+  [given, ...rest]: ReadonlyArray<string>,
+  tooMany: string = syntaxError
+): readonly [keys: ReadonlyArray<string>, rest: ReadonlyArray<string>] => {
+  const count = toAtLeastOne(given, "ERR numkeys should be greater than 0")
+  if (count > rest.length) refuse(tooMany)
+  return [rest.slice(0, count), rest.slice(count)]
+}
+
+/** Reads the `COUNT` that may end a pop from one of several keys; 1 unless given. */
+export const popCount = (options: ReadonlyArray<string>): number => {
+  if (options.length === 0) return 1
+  if (options.length === 1 || options[0].toUpperCase() !== "COUNT") refuse(syntaxError)
+  const count = toAtLeastOne(options[1], "ERR count should be greater than 0")
+  return options.length > 2 ? refuse(syntaxError) : count
+}
+
+/**
+ * Stands for a choice that Redis makes at random, so that rehearsals repeat themselves: the first `count` elements in
+ * the order of the collection; for a negative count that many, beginning again from the first after the last.
+ */
+export const sample = <A>(items: ReadonlyArray<A>, count: number): ReadonlyArray<A> =>
+  count >= 0 || items.length === 0
+    ? items.slice(0, Math.max(count, 0))
+    : Array.from({ length: -count }, (_, i) => items[i % items.length])
 
 // ----- running -----
 

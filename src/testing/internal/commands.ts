@@ -3,11 +3,17 @@
  */
 import { ReplyValue } from "../../Resp.ts"
 import { array, bulk, type Caller, type Command, emptyArray, error, integer } from "./command.ts"
+import { blocking } from "./commands/blocking.ts"
+import { consumerGroups } from "./commands/consumerGroups.ts"
 import { hashes } from "./commands/hashes.ts"
 import { keys } from "./commands/keys.ts"
 import { lists } from "./commands/lists.ts"
+import { scans } from "./commands/scan.ts"
 import { sets } from "./commands/sets.ts"
+import { sortedSetAlgebra } from "./commands/sortedSetAlgebra.ts"
+import { sortedSetRanges } from "./commands/sortedSetRanges.ts"
 import { sortedSets } from "./commands/sortedSets.ts"
+import { streams } from "./commands/streams.ts"
 import { strings } from "./commands/strings.ts"
 
 const time = (caller: Caller): ReplyValue => {
@@ -37,5 +43,19 @@ const server: Record<string, Command<Caller>> = {
 
 /** Every data command by its name in capitals. */
 export const dataCommands: ReadonlyMap<string, Command<Caller>> = new Map(
-  Object.entries({ ...strings, ...keys, ...hashes, ...lists, ...sets, ...sortedSets, ...server })
+  Object.entries({
+    ...strings,
+    ...keys,
+    ...hashes,
+    ...lists,
+    ...sets,
+    ...sortedSets,
+    ...blocking,
+    ...sortedSetRanges,
+    ...sortedSetAlgebra,
+    ...scans,
+    ...streams,
+    ...consumerGroups,
+    ...server
+  })
 )

@@ -13,9 +13,12 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type * as Socket from "effect/socket/Socket"
 import { encodeReply, makeDecoder, type ReplyValue } from "../../Resp.ts"
+import { unknownSubcommand } from "./administration.ts"
 import { error, ok, wrongArity } from "./command.ts"
-import { noAuth, noAuthHello, type Peer, type Session, unknownSubcommand } from "./session.ts"
+import type { Conditions } from "./conditions.ts"
+import { noAuth, noAuthHello, type Peer, type Session } from "./session.ts"
 import { fromBytes } from "./text.ts"
+import type { Wait } from "./waiting.ts"
 
 /** How a connection treats its client's handshake; see `Handshake` of `SimulatedRedis`. */
 export type Behaviour =
@@ -26,18 +29,19 @@ export type Behaviour =
   | { readonly _tag: "DropAfterBytes"; readonly bytes: number }
 
 /** What ended a connection; see `ClosedBy` of `SimulatedRedis`. */
-export type ClosedBy = "client" | "handshake" | "kill" | "protocol" | "retirement" | "shutdown" | "upstream"
+export type ClosedBy = "client" | "drop" | "handshake" | "kill" | "protocol" | "retirement" | "shutdown" | "upstream"
 
 /** A push that depends on what the connection asked for. */
 export type Announcement = (connection: Connection) => ReplyValue
 
 /** What a connection knows of the node it belongs to. */
-export interface Node {
+export interface Node extends Conditions {
   readonly connections: ReadonlyMap<Connection, unknown>
   readonly maintenance: "supported" | "unsupported" | "disabled"
-  readonly now: () => number
   /** Until when nothing is executed, in milliseconds of the clock. */
   stalledUntil: number
+  readonlyUntil: number
+  loadingUntil: number
   /** Delay of everything that is sent, in milliseconds. */
   readonly latency: number
   /** Events that have begun and not ended, by name. */
@@ -92,6 +96,8 @@ export class Connection implements Peer {
   private quitting = false
   /** Frames of the batch that is being made, and the batches that wait to leave. */
   private open: Array<Uint8Array> = []
+  /** The answer to the command that made the node sleep (`DEBUG SLEEP`): it is given when the node wakes up. */
+  private late: Array<Uint8Array> = []
   private readonly batches: Array<Batch> = []
   private readonly writing = Semaphore.makeUnsafe(1)
   /** Bytes that may still be written before the connection is cut. */
@@ -113,6 +119,12 @@ export class Connection implements Peer {
     if (Deferred.isDoneUnsafe(this.closing)) return
     this.closedBy = by
     Deferred.doneUnsafe(this.closing, Effect.void)
+    // From now on nothing is taken from the data for this client, nor executed for it.
+    this.session?.wait?.end(undefined)
+  }
+
+  kill(): void {
+    this.close("kill")
   }
 
   // ----- commands -----
@@ -146,42 +158,48 @@ export class Connection implements Peer {
     else this.violation = "expected an array of bulk strings"
   }
 
-  /** Executes what was received, waiting where the node stalls. */
+  /** Executes what was received, waiting where the node stalls, until the client waits for something itself. */
   private readonly work: Effect.Effect<void, Socket.SocketError> = Effect.suspend(() => {
-    if (this.commands.length === 0 && this.violation === undefined) return Effect.void
+    if (!this.isBusy) return Effect.void
     if (this.isStalled) return Effect.andThen(this.awake, this.work)
-    const late = this.execute()
+    this.execute()
     this.seal(0)
     const sent = Effect.andThen(this.backend!.settle, this.flush)
-    if (late.length === 0) return sent
-    // The command that made the node sleep (DEBUG SLEEP) is answered when it wakes up.
-    const resume = Effect.suspend(() => {
-      this.open.push(...late)
-      this.seal(0)
-      return Effect.andThen(this.flush, this.work)
-    })
-    return Effect.andThen(sent, Effect.andThen(this.awake, resume))
+    return this.late.length === 0 ? sent : Effect.andThen(sent, this.work)
   })
 
-  /** Executes until nothing is left or a command stalls the node; returns the answer to that one. */
-  private execute(): Array<Uint8Array> {
+  /** Whether there is something to execute or to answer now or after a stall. */
+  private get isBusy(): boolean {
+    // What is left of a client that was sent away is not executed.
+    if (Deferred.isDoneUnsafe(this.closing)) return false
+    if (this.late.length > 0) return true
+    return (this.commands.length > 0 || this.violation !== undefined) && !this.isWaiting && !this.quitting
+  }
+
+  private get isWaiting(): boolean {
+    return this.session?.wait !== undefined
+  }
+
+  /** Executes until nothing is left, the client waits, or a command stalls the node. */
+  private execute(): void {
     this.executing = true
+    this.open.push(...this.late)
+    this.late = []
     const commands = this.commands
-    let late: Array<Uint8Array> = []
     let done = 0
-    while (done < commands.length && !this.quitting && late.length === 0) {
+    while (done < commands.length && !this.quitting && !this.isWaiting && this.late.length === 0) {
       const mark = this.open.length
       this.answer(commands[done++])
-      if (this.isStalled) late = this.open.splice(mark)
+      if (this.isStalled) this.late = this.open.splice(mark)
     }
     this.commands = commands.slice(done)
-    if (this.violation !== undefined && this.commands.length === 0 && !this.quitting) {
+    const isDone = this.commands.length === 0 && this.late.length === 0 && !this.isWaiting
+    if (this.violation !== undefined && isDone && !this.quitting) {
       this.send(error(`ERR Protocol error: ${this.violation}`))
       this.closedBy = "protocol"
       this.quit()
     }
     this.executing = false
-    return late
   }
 
   private answer(words: ReadonlyArray<Uint8Array>): void {
@@ -212,6 +230,31 @@ export class Connection implements Peer {
       : Effect.void
   )
 
+  /** A node that sleeps or loads answers nobody who waits. */
+  private get servesAt(): number {
+    return Math.max(this.node.stalledUntil, this.node.loadingUntil)
+  }
+
+  get serves(): boolean {
+    return this.servesAt <= this.node.now()
+  }
+
+  private readonly serving: Effect.Effect<void> = Effect.suspend(() =>
+    this.serves ? Effect.void : Effect.andThen(Effect.sleep(this.servesAt - this.node.now()), this.serving)
+  )
+
+  whenServing(then: () => void): void {
+    this.output.fork(Effect.andThen(this.serving, Effect.sync(then)))
+  }
+
+  wait(wait: Wait): void {
+    const over = wait.timeout === 0
+      ? Effect.never
+      : Effect.andThen(Effect.sleep(wait.timeout), Effect.andThen(this.serving, Effect.sync(() => wait.expire())))
+    // What the client sent meanwhile is executed by whoever ends the wait.
+    this.output.fork(Effect.andThen(Effect.raceFirst(over, Deferred.await(wait.ended)), this.work))
+  }
+
   sleep(millis: number): void {
     this.node.stalledUntil = Math.max(this.node.stalledUntil, this.node.now() + millis)
   }
@@ -220,7 +263,7 @@ export class Connection implements Peer {
 
   /** Answers `CLIENT MAINT_NOTIFICATIONS`. */
   maintenance(subcommand: string, args: ReadonlyArray<string>): void {
-    if (this.node.maintenance === "unsupported") return this.send(error(unknownSubcommand(subcommand)))
+    if (this.node.maintenance === "unsupported") return this.send(error(unknownSubcommand("CLIENT", subcommand)))
     if (this.node.maintenance === "disabled") {
       return this.send(error("ERR maintenance notifications are disabled for this database"))
     }

@@ -5,6 +5,8 @@
  * over is removed by the first look at it. Time is asked of the function that the keyspace is made with.
  */
 
+import { Stream } from "./stream.ts"
+
 /** What each type of value is stored as. Texts are byte strings (see `text.ts`). */
 export interface Values {
   readonly string: string
@@ -12,6 +14,7 @@ export interface Values {
   readonly list: Array<string>
   readonly set: Set<string>
   readonly zset: Map<string, number>
+  readonly stream: Stream
 }
 
 /** The name of a type, as the command `TYPE` prints it. */
@@ -41,7 +44,15 @@ const empty: { readonly [T in Exclude<ValueType, "string">]: () => Values[T] } =
   hash: () => new Map(),
   list: () => [],
   set: () => new Set(),
-  zset: () => new Map()
+  zset: () => new Map(),
+  stream: () => new Stream()
+}
+
+const copyOf = (value: Values[ValueType]): Values[ValueType] => {
+  if (typeof value === "string") return value
+  if (Array.isArray(value)) return [...value]
+  if (value instanceof Stream) return value.copy()
+  return value instanceof Set ? new Set(value) : new Map(value as Map<string, never>)
 }
 
 /** One numbered database. */
@@ -84,7 +95,7 @@ export class Database {
 
   /**
    * Changes the collection of a key, which is empty where there is none. `change` says how much it changed: after
-   * nothing nothing happens, and a collection that is left empty is removed, as Redis does.
+   * nothing nothing happens, and a collection that is left empty is removed, as Redis does, except for a stream.
    */
   update<T extends Exclude<ValueType, "string">>(key: string, type: T, change: (value: Values[T]) => number): number {
     const current = this.read(key, type)
@@ -92,7 +103,7 @@ export class Database {
     const changes = change(value)
     if (changes === 0) return 0
     const size = Array.isArray(value) ? value.length : value.size
-    if (size === 0) this.entries.delete(key)
+    if (size === 0 && type !== "stream") this.entries.delete(key)
     else if (current === undefined) this.entries.set(key, { type, value, expiresAt: undefined })
     this.touch(key)
     return changes
@@ -102,6 +113,31 @@ export class Database {
   write(key: string, text: string, expiresAt: number | undefined): void {
     this.entries.set(key, { type: "string", value: text, expiresAt })
     this.touch(key)
+  }
+
+  /** Replaces whatever a key holds by a collection that never ends; an empty one removes the key. */
+  store<T extends "list" | "set" | "zset">(key: string, type: T, value: Values[T]): void {
+    this.delete(key)
+    if ((Array.isArray(value) ? value.length : value.size) === 0) return
+    this.entries.set(key, { type, value, expiresAt: undefined })
+    this.touch(key)
+  }
+
+  /** Gives the value and the end of an existing key to another one, which loses its own, and leaves nothing behind. */
+  rename(from: string, to: string): void {
+    const entry = this.find(from)
+    if (entry === undefined || from === to) return
+    this.delete(from)
+    this.entries.set(to, entry)
+    this.touch(to)
+  }
+
+  /** Does the same with a copy, in any database. */
+  copy(from: string, target: Database, to: string): void {
+    const entry = this.find(from)
+    if (entry === undefined) return
+    target.entries.set(to, { ...entry, value: copyOf(entry.value) })
+    target.touch(to)
   }
 
   /** When a key ends: `undefined` for never and for a key that does not exist. */

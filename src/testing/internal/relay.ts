@@ -9,31 +9,53 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { Encoder, encodeReply } from "../../Resp.ts"
+import { Encoder, encodeReply, ErrorReply, makeDecoder } from "../../Resp.ts"
 import { error } from "./command.ts"
 import type { Backend, Connection } from "./connection.ts"
 import { FrameCutter } from "./frames.ts"
-import { type Hello, noProtocol, unknownCommand } from "./session.ts"
+import { counts, type Deployment, noProtocol, unknownCommand } from "./session.ts"
 import { fromBytes } from "./text.ts"
 
 /** What is owed to the client, in order: replies of the server, or an answer that is made here when its turn comes. */
 type Owed =
   | { readonly _tag: "Local"; readonly answer: () => void }
-  | { readonly _tag: "Remote"; replies: number; readonly command: string; readonly protocol: 2 | 3 }
+  | {
+    readonly _tag: "Remote"
+    replies: number
+    readonly command: string
+    readonly words: ReadonlyArray<string>
+    readonly protocol: 2 | 3
+  }
+
+/** The elements of an array reply, given as the bytes of its frame. */
+const elements = (parts: ReadonlyArray<Uint8Array>): ReadonlyArray<unknown> => {
+  let reply: unknown
+  const decoder = makeDecoder({
+    blobsAsBytes: () => true,
+    onReply: (value) => {
+      reply = value
+    },
+    onPush: () => {}
+  })
+  for (const part of parts) decoder.push(part)
+  return Array.isArray(reply) ? reply : []
+}
 
 class Relay implements Backend {
   readonly session = undefined
   readonly settle: Effect.Effect<void, Socket.SocketError>
   private readonly connection: Connection
-  private readonly hello: Hello
+  private readonly deployment: Deployment
   private readonly encoder = new Encoder()
   private readonly owed: Array<Owed> = []
+  /** The commands between `MULTI` and `EXEC` that the server has queued. */
+  private queued: Array<ReadonlyArray<string>> | undefined
   /** The protocol that the server speaks once it has seen everything that was forwarded. */
   private protocol: 2 | 3 = 2
 
-  constructor(connection: Connection, hello: Hello, writer: Socket.Writer) {
+  constructor(connection: Connection, deployment: Deployment, writer: Socket.Writer) {
     this.connection = connection
-    this.hello = hello
+    this.deployment = deployment
     this.settle = Effect.suspend(() => {
       const [first, ...rest] = this.encoder.take()
       return first === undefined ? Effect.void : writer.writeAll([first, ...rest])
@@ -47,15 +69,17 @@ class Relay implements Backend {
       return this.answer(() => this.connection.maintenance(args[0], args.slice(1)))
     }
     if (command === "HELLO") {
-      if (this.hello === "unknown") return this.refuse(unknownCommand(fromBytes(words[0]), args))
-      if (this.hello === "resp2" && args.length > 0 && args[0] !== "2") return this.refuse(noProtocol)
+      const { hello } = this.deployment
+      if (hello === "unknown") return this.refuse(unknownCommand(fromBytes(words[0]), args))
+      if (hello === "resp2" && args.length > 0 && args[0] !== "2") return this.refuse(noProtocol)
       if (args[0] === "2" || args[0] === "3") this.protocol = args[0] === "3" ? 3 : 2
     } else if (command === "RESET") {
       this.protocol = 2
     }
     this.encoder.write(words)
     const replies = this.repliesTo(command, args.length)
-    if (replies > 0) this.owed.push({ _tag: "Remote", replies, command, protocol: this.protocol })
+    if (replies === 0) return
+    this.owed.push({ _tag: "Remote", replies, command, words: words.map(fromBytes), protocol: this.protocol })
   }
 
   /** In RESP3 a subscription is confirmed by pushes, in RESP2 by one reply for each channel. */
@@ -73,6 +97,38 @@ class Relay implements Backend {
     else this.owed.push({ _tag: "Local", answer })
   }
 
+  /** Tells of what has run, by the reply that came back. */
+  private observe(
+    command: string,
+    words: ReadonlyArray<string>,
+    parts: ReadonlyArray<Uint8Array>,
+    type: string
+  ): void {
+    const ran = (words: ReadonlyArray<string>, ok: boolean) => {
+      if (!counts(words[0].toUpperCase())) return
+      this.deployment.onExecuted(this.connection.node.name, this.connection.id, words, ok)
+    }
+    const { queued } = this
+    switch (command) {
+      case "MULTI":
+        if (type !== "-") this.queued = []
+        return
+      case "EXEC": {
+        // An aborted transaction is answered with an error or null, and has run nothing.
+        const replies = elements(parts)
+        if (replies.length > 0) queued?.forEach((words, i) => ran(words, !(replies[i] instanceof ErrorReply)))
+        this.queued = undefined
+        return
+      }
+      case "DISCARD":
+      case "RESET":
+        this.queued = undefined
+        return
+    }
+    if (queued === undefined) ran(words, type !== "-")
+    else if (type === "+") queued.push(words)
+  }
+
   /** Takes one whole frame of the server. */
   readonly onFrame = (parts: ReadonlyArray<Uint8Array>, type: string): void => {
     const owed = this.owed[0]
@@ -85,6 +141,7 @@ class Relay implements Backend {
     if (owed.command === "HELLO") this.connection.sendHello(parts)
     else this.connection.sendBytes(parts)
     if (--owed.replies > 0) return
+    this.observe(owed.command, owed.words, parts, type)
     this.owed.shift()
     while (this.owed[0]?._tag === "Local") {
       const { answer } = this.owed.shift() as Owed & { _tag: "Local" }
@@ -97,12 +154,12 @@ class Relay implements Backend {
 export const makeRelay = Effect.fnUntraced(
   function*(
     connection: Connection,
-    hello: Hello,
+    deployment: Deployment,
     upstream: Effect.Effect<Socket.Socket>
   ): Effect.fn.Return<Backend, Socket.SocketError, Scope.Scope> {
     const socket = yield* upstream
     const pull = yield* Socket.readerBytes(socket)
-    const relay = new Relay(connection, hello, yield* socket.writer)
+    const relay = new Relay(connection, deployment, yield* socket.writer)
     const cutter = new FrameCutter(relay.onFrame)
     yield* pull.pipe(
       Effect.tap(connection.awake),

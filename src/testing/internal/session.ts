@@ -1,11 +1,13 @@
 /**
  * One client's session with the simulated server: who it is, which protocol it speaks, its transaction and watches,
- * its subscriptions. It runs data commands (`commands.ts`) and the commands that are about the session itself.
+ * its subscriptions, and whether it waits. It runs data commands (`commands.ts`) and the commands that are about the
+ * session itself.
  *
  * It is synchronous and sends through its `Peer`. Sockets, time, stalls and maintenance belong to the peer.
  */
 import * as Redacted from "effect/Redacted"
 import { encodeReply, ReplyValue } from "../../Resp.ts"
+import { administration, badName, makeParameters, printable, unknownSubcommand, version } from "./administration.ts"
 import {
   array,
   Blocked,
@@ -22,24 +24,59 @@ import {
   wrongArity
 } from "./command.ts"
 import { dataCommands } from "./commands.ts"
-import type { Database, Keyspace, Watch } from "./keyspace.ts"
+import { type Conditions, isReplica, refuses } from "./conditions.ts"
+import { type Database, Keyspace, type Watch } from "./keyspace.ts"
+import { pubsub, Subscribers, Subscriptions } from "./pubsub.ts"
+import { type Script, scripting, Scripts } from "./scripts.ts"
 import { fromBytes, parseInteger } from "./text.ts"
+import { Wait, Waiting } from "./waiting.ts"
 
 /** What a server understands of `HELLO`: both protocols, only RESP2, or no such command. */
 export type Hello = "resp3" | "resp2" | "unknown"
 
+/** Told of a command that ran; `ok` is false when its reply is an error. */
+export type OnExecuted = (node: string, connection: number, words: ReadonlyArray<string>, ok: boolean) => void
+
 /** What is shared by all sessions of a deployment. */
 export interface Deployment {
   readonly keyspace: Keyspace
-  readonly channels: Map<string, Set<Session>>
+  readonly subscribers: Subscribers
+  readonly waiting: Waiting
+  readonly scripts: Scripts
+  /** What `CONFIG` tells. */
+  readonly parameters: Map<string, string>
   readonly hello: Hello
   /** Passwords by user name; empty when everybody may do everything. */
   readonly users: ReadonlyMap<string, Redacted.Redacted>
+  /**
+   * Called for every command that `counts` when it has run: also inside `EXEC`, once for a script, and for a command
+   * that waited when it is given something.
+   */
+  readonly onExecuted: OnExecuted
 }
+
+/** A deployment without data or clients. */
+export const makeDeployment = (options: {
+  readonly now: () => number
+  readonly hello: Hello
+  readonly users: ReadonlyMap<string, Redacted.Redacted>
+  readonly scripts: ReadonlyArray<Script>
+  readonly onExecuted: OnExecuted
+}): Deployment => ({
+  keyspace: new Keyspace(options.now),
+  subscribers: new Subscribers(),
+  waiting: new Waiting(),
+  scripts: new Scripts(options.scripts),
+  parameters: makeParameters(),
+  hello: options.hello,
+  users: options.users,
+  onExecuted: options.onExecuted
+})
 
 /** The connection that a session speaks through. */
 export interface Peer {
   readonly id: number
+  readonly node: Conditions
   /** 2 until `HELLO 3`; the peer encodes by it. */
   protocol: 2 | 3
   readonly send: (value: ReplyValue) => void
@@ -51,14 +88,19 @@ export interface Peer {
   readonly optOut: () => void
   /** Makes the node execute nothing more for some time. */
   readonly sleep: (millis: number) => void
+  /** Tells the wait when its time is over, and executes nothing of the client until it has ended. */
+  readonly wait: (wait: Wait) => void
+  /** Whether the node can answer clients that wait. */
+  readonly serves: boolean
+  /** Calls back once when the node can answer them again. */
+  readonly whenServing: (then: () => void) => void
   /** Closes the connection once everything sent before has been written. */
   readonly quit: () => void
+  /** Closes the connection at once. */
+  readonly kill: () => void
   /** The sessions of the same node. */
   readonly sessions: () => ReadonlyArray<Session>
 }
-
-// The Redis whose replies are reproduced.
-const version = "7.0.15"
 
 /** The error reply to commands before a login. */
 export const noAuth = "NOAUTH Authentication required."
@@ -69,10 +111,6 @@ export const noAuthHello = "NOAUTH HELLO must be called with the client already 
 const wrongPassword = "WRONGPASS invalid username-password pair or user is disabled."
 /** The error reply to `HELLO` with a protocol version that is not spoken. */
 export const noProtocol = "NOPROTO unsupported protocol version"
-
-/** The error reply to a subcommand of `CLIENT` that is not known. */
-export const unknownSubcommand = (subcommand: string): string =>
-  `ERR unknown subcommand '${subcommand}'. Try CLIENT HELP.`
 
 /** The error reply to a command that is not known; like Redis it quotes about 128 characters of arguments. */
 export const unknownCommand = (name: string, args: ReadonlyArray<string>): string => {
@@ -85,8 +123,9 @@ export const unknownCommand = (name: string, args: ReadonlyArray<string>): strin
 }
 
 interface Queued {
+  readonly name: string
   readonly command: Command<Session>
-  readonly args: ReadonlyArray<string>
+  readonly words: ReadonlyArray<string>
 }
 
 /** What is open between `MULTI` and `EXEC`. `refused`: a command could not be queued, so `EXEC` runs none. */
@@ -107,7 +146,11 @@ export class Session implements Caller {
   index = 0
   user: string | undefined
   transaction: Transaction | undefined
-  readonly subscriptions = new Set<string>()
+  /** What the client waits for; nothing else is executed meanwhile. */
+  wait: Wait | undefined
+  /** The name of the last command, as `CLIENT LIST` tells it. */
+  lastCommand = "NULL"
+  readonly subscriptions = new Subscriptions()
   private watch: Watch = { broken: false }
   private watched: Array<readonly [Database, string]> = []
 
@@ -129,41 +172,79 @@ export class Session implements Caller {
     return this.keyspace.databases[this.index]
   }
 
-  /** Runs one command and sends its reply. */
-  handle(words: ReadonlyArray<Uint8Array>): void {
-    const [first, ...args] = words.map(fromBytes)
-    const reply = this.dispatch(first, args)
-    if (reply === undefined) return
-    if (/^hello$/i.test(first)) this.peer.sendHello([encodeReply(reply, this.protocol)])
-    else this.peer.send(reply)
+  /** Runs one command and sends its reply, or lets the client wait for it. */
+  handle(given: ReadonlyArray<Uint8Array>): void {
+    const words = given.map(fromBytes)
+    const outcome = this.dispatch(words)
+    if (outcome instanceof Blocked) {
+      this.wait = new Wait(this, outcome, words)
+      this.deployment.waiting.add(this.wait)
+      this.peer.wait(this.wait)
+    } else if (outcome !== undefined) {
+      if (/^hello$/i.test(words[0])) this.peer.sendHello([encodeReply(outcome, this.protocol)])
+      else this.peer.send(outcome)
+    }
+    this.deployment.waiting.retry()
   }
 
-  private dispatch(first: string, args: ReadonlyArray<string>): ReplyValue | undefined {
+  private dispatch(words: ReadonlyArray<string>): Outcome {
+    const [first, ...args] = words
     let name = first.toUpperCase()
-    if (name === "CLIENT" && args.length > 0) {
-      if (!sessionCommands.has(`CLIENT|${args[0].toUpperCase()}`)) return this.refuse(unknownSubcommand(args[0]))
-      name = `CLIENT|${args[0].toUpperCase()}`
+    if (containers.has(name) && args.length > 0) {
+      name = `${name}|${args[0].toUpperCase()}`
+      if (!sessionCommands.has(name)) return this.refuse(name, unknownSubcommand(first.toUpperCase(), args[0]))
     }
     const command = name === "HELLO" && this.deployment.hello === "unknown"
       ? undefined
       : sessionCommands.get(name) ?? dataCommands.get(name)
-    if (command === undefined) return this.refuse(unknownCommand(first, args))
-    if (!fits(command, args.length)) return this.refuse(wrongArity(name.toLowerCase()))
-    if (this.user === undefined && !beforeLogin.has(name)) return this.refuse(noAuth)
+    if (command === undefined) return this.refuse(name, unknownCommand(first, args))
+    if (!fits(command, args.length)) return this.refuse(name, wrongArity(name.toLowerCase()))
+    if (this.user === undefined && !beforeLogin.has(name)) return this.refuse(name, noAuth)
+    const refused = this.refusal(name)
+    if (refused !== undefined) return this.refuse(name, refused)
     if (this.subscriptions.size > 0 && this.protocol === 2 && !whileSubscribed.has(name)) {
       return this.refuse(
+        name,
         `ERR Can't execute '${name.toLowerCase()}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET ` +
           "are allowed in this context"
       )
     }
-    if (this.transaction === undefined || notQueued.has(name)) return answered(run(command, this, args))
-    if (notInTransactions.has(name)) return this.refuse("ERR Command not allowed inside a transaction")
-    this.transaction.queue.push({ command, args })
+    this.lastCommand = name.toLowerCase()
+    if (this.transaction === undefined || notQueued.has(name)) return this.perform({ name, command, words })
+    if (notInTransactions.has(name)) return this.refuse(name, "ERR Command not allowed inside a transaction")
+    this.transaction.queue.push({ name, command, words })
     return ReplyValue.Simple({ text: "QUEUED" })
   }
 
-  /** A refusal before execution: it also spoils the transaction that is open. */
-  private refuse(message: string): ReplyValue {
+  /** Why the node refuses a command now; `EXEC` stands for what was queued before the node's state changed. */
+  private refusal(name: string): string | undefined {
+    const names = name === "EXEC" ? this.transaction?.queue.map(({ name }) => name) ?? [] : [name]
+    for (const name of names) {
+      const refused = refuses(this.peer.node, name, dataCommands.has(name))
+      if (refused !== undefined) return refused
+    }
+    return undefined
+  }
+
+  private perform({ command, words }: Queued): Outcome {
+    const outcome = run(command, this, words.slice(1))
+    if (outcome !== undefined && !(outcome instanceof Blocked)) this.observe(words, outcome)
+    return outcome
+  }
+
+  /** Tells that a command ran, if it is one that counts. */
+  observe(words: ReadonlyArray<string>, reply: ReplyValue): void {
+    if (!counts(words[0].toUpperCase())) return
+    this.deployment.onExecuted(this.peer.node.name, this.peer.id, words, reply._tag !== "Error")
+  }
+
+  /** A refusal before execution: it also spoils the transaction that is open, and `EXEC` itself ends it. */
+  private refuse(name: string, message: string): ReplyValue {
+    if (name === "EXEC") {
+      this.transaction = undefined
+      this.endWatches()
+      return error(`EXECABORT Transaction discarded because of: ${message.replace(/^ERR /, "")}`)
+    }
     if (this.transaction !== undefined) this.transaction.refused = true
     return error(message)
   }
@@ -195,7 +276,11 @@ export class Session implements Caller {
     const broken = this.endWatches()
     if (refused) return error("EXECABORT Transaction discarded because of previous errors.")
     if (broken) return ReplyValue.NullArray()
-    return array(queue.map(({ args, command }) => answered(run(command, this, args)) ?? nil))
+    return array(queue.map((queued) => {
+      const outcome = this.perform(queued)
+      if (outcome instanceof Blocked) this.observe(queued.words, outcome.timedOut)
+      return answered(outcome) ?? nil
+    }))
   }
 
   /** Sends to a subscriber: a push, or the array that RESP2 makes of it. */
@@ -203,18 +288,12 @@ export class Session implements Caller {
     this.peer.send(ReplyValue.Push({ items }))
   }
 
-  unsubscribe(channel: string): void {
-    this.subscriptions.delete(channel)
-    const subscribers = this.deployment.channels.get(channel)
-    subscribers?.delete(this)
-    if (subscribers?.size === 0) this.deployment.channels.delete(channel)
-  }
-
   /** Leaves nothing of this session in what the deployment shares. */
   end(): void {
     this.transaction = undefined
+    this.wait?.end(undefined)
     this.endWatches()
-    for (const channel of this.subscriptions) this.unsubscribe(channel)
+    this.deployment.subscribers.leave(this)
   }
 
   login(user: string, password: string): boolean {
@@ -229,15 +308,13 @@ export class Session implements Caller {
 
 // ----- the commands of a session -----
 
+const subscribing = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"]
+
 const beforeLogin = new Set(["AUTH", "HELLO", "QUIT", "RESET"])
-const whileSubscribed = new Set(["PING", "SUBSCRIBE", "UNSUBSCRIBE", "QUIT", "RESET"])
+const whileSubscribed = new Set([...subscribing, "PING", "QUIT", "RESET"])
 const notQueued = new Set(["EXEC", "DISCARD", "MULTI", "WATCH", "QUIT", "RESET"])
 // Their answers are not one element of EXEC's array, or change how the rest of it is spelled.
-const notInTransactions = new Set(["SUBSCRIBE", "UNSUBSCRIBE", "HELLO", "CLIENT|MAINT_NOTIFICATIONS"])
-
-const printable = (text: string): boolean => /^[!-~]*$/.test(text)
-
-const badName = "ERR Client names cannot contain spaces, newlines or special characters."
+const notInTransactions = new Set([...subscribing, "HELLO", "CLIENT|MAINT_NOTIFICATIONS"])
 
 const hello = (session: Session, args: ReadonlyArray<string>): ReplyValue => {
   let protocol: 2 | 3 = session.protocol
@@ -266,7 +343,7 @@ const hello = (session: Session, args: ReadonlyArray<string>): ReplyValue => {
     ["proto", integer(protocol)],
     ["id", integer(session.peer.id)],
     ["mode", bulk("standalone")],
-    ["role", bulk("master")],
+    ["role", bulk(isReplica(session.peer.node) ? "replica" : "master")],
     ["modules", array([])]
   ]
   return ReplyValue.Map({ entries: facts.map(([key, value]) => [bulk(key), value] as const) })
@@ -308,85 +385,9 @@ const ping = (session: Session, args: ReadonlyArray<string>): ReplyValue => {
   return args.length === 0 ? ReplyValue.Simple({ text: "PONG" }) : bulk(args[0])
 }
 
-const subscribe = (session: Session, channels: ReadonlyArray<string>): undefined => {
-  for (const channel of channels) {
-    session.subscriptions.add(channel)
-    const subscribers = session.deployment.channels.get(channel)
-    if (subscribers === undefined) session.deployment.channels.set(channel, new Set([session]))
-    else subscribers.add(session)
-    session.message([bulk("subscribe"), bulk(channel), integer(session.subscriptions.size)])
-  }
-}
-
-const unsubscribe = (session: Session, given: ReadonlyArray<string>): undefined => {
-  const channels = given.length > 0 ? given : [...session.subscriptions]
-  for (const channel of channels) {
-    session.unsubscribe(channel)
-    session.message([bulk("unsubscribe"), bulk(channel), integer(session.subscriptions.size)])
-  }
-  // One answer is owed even when nothing was subscribed.
-  if (channels.length === 0) session.message([bulk("unsubscribe"), nil, integer(0)])
-}
-
-const publish = (session: Session, [channel, text]: ReadonlyArray<string>): ReplyValue => {
-  const subscribers = session.deployment.channels.get(channel) ?? new Set()
-  for (const subscriber of subscribers) subscriber.message([bulk("message"), bulk(channel), bulk(text)])
-  return integer(subscribers.size)
-}
-
 const watch = (session: Session, keys: ReadonlyArray<string>): ReplyValue => {
   if (session.transaction !== undefined) return error("ERR WATCH inside MULTI is not allowed")
   session.addWatches(keys)
-  return ok
-}
-
-const setInfo = (session: Session, [, attribute, value]: ReadonlyArray<string>): ReplyValue => {
-  const name = attribute.toLowerCase()
-  if (name !== "lib-name" && name !== "lib-ver") return error(`ERR Unrecognized option '${attribute}'`)
-  if (!printable(value)) return error(`ERR ${name} cannot contain spaces, newlines or special characters.`)
-  session.library[name === "lib-name" ? "name" : "version"] = value
-  return ok
-}
-
-const describe = (session: Session): string =>
-  `id=${session.peer.id} name=${session.name} db=${session.index} sub=${session.subscriptions.size}` +
-  ` multi=${session.transaction?.queue.length ?? -1} watch=${session.watching} user=${session.user ?? "default"}` +
-  ` resp=${session.protocol} lib-name=${session.library.name} lib-ver=${session.library.version}\n`
-
-const info = (session: Session): ReplyValue => {
-  const databases = session.keyspace.databases
-    .map((database, index) => [index, database.keys().length] as const)
-    .filter(([, keys]) => keys > 0)
-    .map(([index, keys]) => `db${index}:keys=${keys}`)
-  const lines = [
-    "# Server",
-    `redis_version:${version}`,
-    "redis_mode:standalone",
-    "",
-    "# Clients",
-    `connected_clients:${session.peer.sessions().length}`,
-    "",
-    "# Replication",
-    "role:master",
-    "",
-    "# Keyspace",
-    ...databases,
-    ""
-  ]
-  return ReplyValue.Verbatim({ format: "txt", text: lines.join("\r\n") })
-}
-
-const debug = (session: Session, [subcommand, seconds]: ReadonlyArray<string>): ReplyValue => {
-  if (subcommand.toUpperCase() !== "SLEEP" || !(Number(seconds) >= 0)) {
-    return error(`ERR unknown subcommand or wrong number of arguments for '${subcommand}'. Try DEBUG HELP.`)
-  }
-  session.peer.sleep(Number(seconds) * 1000)
-  return ok
-}
-
-const setName = (session: Session, [, name]: ReadonlyArray<string>): ReplyValue => {
-  if (!printable(name)) return error(badName)
-  session.name = name
   return ok
 }
 
@@ -429,26 +430,21 @@ const sessionCommands: ReadonlyMap<string, Command<Session>> = new Map<string, C
       return ok
     }
   },
-  SUBSCRIBE: { arity: -2, run: subscribe },
-  UNSUBSCRIBE: { arity: -1, run: unsubscribe },
-  PUBLISH: { arity: 3, run: publish },
-  INFO: { arity: -1, run: info },
-  DEBUG: { arity: -2, run: debug },
+  ...pubsub,
+  ...scripting,
+  ...administration,
   // Only called without a subcommand, which is too little.
   CLIENT: { arity: -2, run: () => nil },
-  "CLIENT|ID": { arity: 2, run: (session) => integer(session.peer.id) },
-  "CLIENT|GETNAME": { arity: 2, run: (session) => session.name === "" ? nil : bulk(session.name) },
-  "CLIENT|SETNAME": { arity: 3, run: setName },
-  "CLIENT|SETINFO": { arity: 4, run: setInfo },
-  "CLIENT|LIST": {
-    arity: -2,
-    run: (session) => ReplyValue.Verbatim({ format: "txt", text: session.peer.sessions().map(describe).join("") })
-  },
-  "CLIENT|MAINT_NOTIFICATIONS": {
-    arity: -2,
-    run: (session, args) => {
-      session.peer.maintenance(args[0], args.slice(1))
-      return undefined
-    }
-  }
+  CONFIG: { arity: -2, run: () => nil },
+  PUBSUB: { arity: -2, run: () => nil },
+  SCRIPT: { arity: -2, run: () => nil }
 }))
+
+/** Commands whose first argument is a part of their name. */
+const containers = new Set(["CLIENT", "CONFIG", "PUBSUB", "SCRIPT"])
+
+// They reach data, or other clients.
+const countsToo = new Set(["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "PUBLISH", "SPUBLISH"])
+
+/** Whether a command, named in capitals, is no matter between client and server alone: on data, a script, a message. */
+export const counts = (name: string): boolean => countsToo.has(name) || !sessionCommands.has(name)

@@ -1,15 +1,18 @@
-/** Keys of any type: existence, expiry, iteration, removal. */
+/** Keys of any type: existence, names, expiry, removal. */
 import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
+  bulkOrNil,
   type Caller,
   type Command,
   count,
   integer,
+  noSuchKey,
   ok,
   refuse,
   syntaxError,
+  toIndex,
   toInteger
 } from "../command.ts"
 import type { Database } from "../keyspace.ts"
@@ -20,6 +23,11 @@ const remove: Command<Caller> = {
   arity: -2,
   run: (caller, keys) =>
     integer(keys.filter((key) => caller.database.type(key) !== undefined && caller.database.delete(key)).length)
+}
+
+const countExisting: Command<Caller> = {
+  arity: -2,
+  run: (caller, keys) => integer(keys.filter((key) => caller.database.type(key) !== undefined).length)
 }
 
 const expireOptions = (options: ReadonlyArray<string>): ReadonlySet<string> => {
@@ -41,11 +49,11 @@ const mayExpire = (options: ReadonlySet<string>, current: number = Infinity, at:
   !(options.has("GT") && at <= current) &&
   !(options.has("LT") && at >= current)
 
-const expire = (command: string, unit: bigint): Command<Caller> => ({
+const expire = (command: string, unit: bigint, relative: boolean): Command<Caller> => ({
   arity: -3,
   run: (caller, [key, time, ...args]) => {
     const options = expireOptions(args)
-    const at = expiry(caller, toInteger(time), unit, true, command)
+    const at = expiry(caller, toInteger(time), unit, relative, command)
     const exists = caller.database.type(key) !== undefined
     if (!exists || !mayExpire(options, caller.database.expiresAt(key), at)) return count(false)
     caller.database.expire(key, at)
@@ -53,27 +61,43 @@ const expire = (command: string, unit: bigint): Command<Caller> => ({
   }
 })
 
-const timeToLive = (unit: number): Command<Caller> => ({
+/** Tells when a key ends, from now or from the epoch. */
+const end = (unit: number, from: (caller: Caller) => number): Command<Caller> => ({
   arity: 2,
   run: (caller, [key]) => {
     if (caller.database.type(key) === undefined) return integer(-2)
     const at = caller.database.expiresAt(key)
-    return integer(at === undefined ? -1 : Math.round((at - caller.keyspace.now()) / unit))
+    return integer(at === undefined ? -1 : Math.round((at - from(caller)) / unit))
   }
 })
 
-const scan = (caller: Caller, args: ReadonlyArray<string>): ReplyValue => {
-  const cursor = toInteger(args[0], "ERR invalid cursor")
-  let keys = cursor === 0n ? caller.database.keys() : []
-  for (let i = 1; i < args.length; i += 2) {
-    const value = args[i + 1] ?? refuse(syntaxError)
-    const option = args[i].toUpperCase()
-    if (option === "MATCH") keys = keys.filter((key) => matches(value, key))
-    else if (option === "TYPE") keys = keys.filter((key) => caller.database.type(key) === value.toLowerCase())
-    else if (option !== "COUNT" || toInteger(value) < 1n) refuse(syntaxError)
+const now = (caller: Caller): number => caller.keyspace.now()
+const epoch = (): number => 0
+
+const rename = (onlyNew: boolean): Command<Caller> => ({
+  arity: 3,
+  run: (caller, [from, to]) => {
+    if (caller.database.type(from) === undefined) refuse(noSuchKey)
+    const taken = onlyNew && caller.database.type(to) !== undefined
+    if (!taken) caller.database.rename(from, to)
+    return onlyNew ? count(!taken) : ok
   }
-  // COUNT is a hint: one call hands out everything, and its cursor says that there is no more.
-  return array([bulk("0"), array(keys.map(bulk))])
+})
+
+const copy = (caller: Caller, [from, to, ...options]: ReadonlyArray<string>): ReplyValue => {
+  let target = caller.database
+  let replace = false
+  for (let i = 0; i < options.length; i++) {
+    const option = options[i].toUpperCase()
+    if (option === "REPLACE") replace = true
+    else if (option === "DB" && i + 1 < options.length) {
+      target = caller.keyspace.databases[toIndex(options[++i])] ?? refuse("ERR DB index is out of range")
+    } else refuse(syntaxError)
+  }
+  if (target === caller.database && from === to) refuse("ERR source and destination objects are the same")
+  if (caller.database.type(from) === undefined || (target.type(to) !== undefined && !replace)) return count(false)
+  caller.database.copy(from, target, to)
+  return count(true)
 }
 
 const flush = (arity: number, databases: (caller: Caller) => ReadonlyArray<Database>): Command<Caller> => ({
@@ -89,14 +113,19 @@ const flush = (arity: number, databases: (caller: Caller) => ReadonlyArray<Datab
 export const keys: Record<string, Command<Caller>> = {
   DEL: remove,
   UNLINK: remove,
-  EXISTS: {
-    arity: -2,
-    run: (caller, keys) => integer(keys.filter((key) => caller.database.type(key) !== undefined).length)
-  },
-  EXPIRE: expire("expire", 1000n),
-  PEXPIRE: expire("pexpire", 1n),
-  TTL: timeToLive(1000),
-  PTTL: timeToLive(1),
+  EXISTS: countExisting,
+  TOUCH: countExisting,
+  RENAME: rename(false),
+  RENAMENX: rename(true),
+  COPY: { arity: -3, run: copy },
+  EXPIRE: expire("expire", 1000n, true),
+  PEXPIRE: expire("pexpire", 1n, true),
+  EXPIREAT: expire("expireat", 1000n, false),
+  PEXPIREAT: expire("pexpireat", 1n, false),
+  TTL: end(1000, now),
+  PTTL: end(1, now),
+  EXPIRETIME: end(1000, epoch),
+  PEXPIRETIME: end(1, epoch),
   PERSIST: {
     arity: 2,
     run: (caller, [key]) => {
@@ -110,7 +139,9 @@ export const keys: Record<string, Command<Caller>> = {
     arity: 2,
     run: (caller, [pattern]) => array(caller.database.keys().filter((key) => matches(pattern, key)).map(bulk))
   },
-  SCAN: { arity: -2, run: scan },
+  // The oldest key stands for one at random (see `sample`).
+  RANDOMKEY: { arity: 1, run: (caller) => bulkOrNil(caller.database.keys()[0]) },
+  // Redis counts an expired key until something has looked at it: only what is there is counted here.
   DBSIZE: { arity: 1, run: (caller) => integer(caller.database.keys().length) },
   FLUSHDB: flush(-1, (caller) => [caller.database]),
   FLUSHALL: flush(-1, (caller) => caller.keyspace.databases)

@@ -1,19 +1,42 @@
-/** Sorted sets. */
-import type { ReplyValue } from "../../../Resp.ts"
+/** Sorted sets: their members one by one. Ranges of them and algebra on them have files of their own. */
+import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
   type Caller,
-  clampRange,
   type Command,
   double,
+  emptyArray,
   integer,
   nil,
+  pairs,
+  popCount,
   refuse,
+  refuseHalf,
+  sample,
   syntaxError,
+  takeKeys,
+  toCount,
   toDouble,
-  toIndex
+  toSigned
 } from "../command.ts"
+import type { Database } from "../keyspace.ts"
+
+/** A member and its score. */
+export type Scored = readonly [member: string, score: number]
+
+/** Members by score, then by their bytes. */
+export const ranked = (zset: ReadonlyMap<string, number>): Array<Scored> =>
+  [...zset].sort(([a, x], [b, y]) => x === y ? (a < b ? -1 : 1) : x - y)
+
+/** A reply of members alone or of members with their scores. */
+export const scoredReply = (caller: Caller, found: ReadonlyArray<Scored>, withScores: boolean): ReplyValue =>
+  withScores
+    ? pairs(caller, found.map(([member, score]) => [bulk(member), double(caller, score)] as const))
+    : array(found.map(([member]) => bulk(member)))
+
+export const removeMembers = (database: Database, key: string, members: ReadonlyArray<string>): number =>
+  database.update(key, "zset", (zset) => members.filter((member) => zset.delete(member)).length)
 
 interface AddOptions {
   readonly flags: ReadonlySet<string>
@@ -38,15 +61,14 @@ const zaddOptions = (args: ReadonlyArray<string>): AddOptions => {
   return { flags, pairs }
 }
 
-const zadd = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue => {
-  const { flags, pairs } = zaddOptions(args)
+const zadd = (caller: Caller, key: string, { flags, pairs }: AddOptions): ReplyValue => {
   let added = 0
   let score: number | undefined
   const changes = caller.database.update(key, "zset", (zset) => {
     let changes = 0
     for (const [given, member] of pairs) {
       const current = zset.get(member)
-      const next = flags.has("INCR") ? (current ?? 0) + given : given
+      const next = flags.has("INCR") && current !== undefined ? current + given : given
       if (Number.isNaN(next)) refuse("ERR resulting score is not a number (NaN)")
       if (flags.has(current === undefined ? "XX" : "NX")) continue
       if (current !== undefined && flags.has("GT") && next <= current) continue
@@ -55,7 +77,8 @@ const zadd = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue
       if (current === next) continue
       if (current === undefined) added++
       changes++
-      zset.set(member, next)
+      // Redis keeps the scores of small sorted sets as text, which loses the sign of 0.
+      zset.set(member, next + 0)
     }
     return changes
   })
@@ -63,89 +86,125 @@ const zadd = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue
   return integer(flags.has("CH") ? changes : added)
 }
 
-/** Members by score, then by their bytes. */
-const ranked = (zset: ReadonlyMap<string, number>): Array<readonly [member: string, score: number]> =>
-  [...zset].sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1))
+const rank = (reverse: boolean): Command<Caller> => ({
+  arity: 3,
+  run: (caller, [key, member]) => {
+    const zset = caller.database.read(key, "zset")
+    if (zset?.has(member) !== true) return nil
+    const rank = ranked(zset).findIndex(([other]) => other === member)
+    return integer(reverse ? zset.size - 1 - rank : rank)
+  }
+})
 
-/** Whether a value is behind the lower bound, or before the upper one. */
-type Bound<A> = (value: A) => boolean
+const scoreOrNil = (caller: Caller, score: number | undefined): ReplyValue =>
+  score === undefined ? nil : double(caller, score)
 
-const scoreBound = (text: string, side: 1 | -1): Bound<number> => {
-  const open = text.startsWith("(")
-  const limit = toDouble(open ? text.slice(1) : text, "ERR min or max is not a float")
-  return (score) => open ? (score - limit) * side > 0 : (score - limit) * side >= 0 || score === limit
+// ----- pops -----
+
+/** The end of a sorted set that members are taken from. */
+export type End = "MIN" | "MAX"
+
+/** Removes up to `count` members from one end and returns them; `undefined` when there is no sorted set. */
+export const popMembers = (
+  database: Database,
+  key: string,
+  end: End,
+  count: number
+): ReadonlyArray<Scored> | undefined => {
+  const zset = database.read(key, "zset")
+  if (zset === undefined) return undefined
+  const all = ranked(zset)
+  const popped = (end === "MIN" ? all : all.reverse()).slice(0, count)
+  removeMembers(database, key, popped.map(([member]) => member))
+  return popped
 }
 
-const lexBound = (text: string, side: 1 | -1): Bound<string> => {
-  if (text === "-") return () => side === 1
-  if (text === "+") return () => side === -1
-  const open = text.startsWith("(")
-  if (!open && !text.startsWith("[")) refuse("ERR min or max not valid string range item")
-  const limit = text.slice(1)
-  return (member) => (member === limit ? !open : (member > limit) === (side === 1))
+/** Pops from the first sorted set there is: its key and the members. */
+export const popFirstMembers = (
+  database: Database,
+  keys: ReadonlyArray<string>,
+  end: End,
+  count: number
+): readonly [key: string, popped: ReadonlyArray<Scored>] | undefined => {
+  for (const key of keys) {
+    const popped = popMembers(database, key, end, count)
+    if (popped !== undefined) return [key, popped]
+  }
+  return undefined
 }
 
-const zrange = (caller: Caller, [key, start, stop, ...args]: ReadonlyArray<string>): ReplyValue => {
-  let by: "rank" | "BYSCORE" | "BYLEX" = "rank"
-  let reverse = false
-  let withScores = false
-  let limit: readonly [offset: number, count: number] | undefined
-  for (let i = 0; i < args.length; i++) {
-    const option = args[i].toUpperCase()
-    // Other than WITHSCORES and LIMIT, options may be given once.
-    if ((option === "BYSCORE" || option === "BYLEX") && by === "rank") by = option
-    else if (option === "REV" && !reverse) reverse = true
-    else if (option === "WITHSCORES") withScores = true
-    else if (option === "LIMIT" && i + 2 < args.length) limit = [toIndex(args[++i]), toIndex(args[++i])]
-    else refuse(syntaxError)
+/** What follows the keys of `ZMPOP` and its like. */
+export const multiPopOptions = (
+  args: ReadonlyArray<string>
+): { readonly keys: ReadonlyArray<string>; readonly end: End; readonly count: number } => {
+  const [keys, [given, ...options]] = takeKeys(args)
+  const end = given?.toUpperCase()
+  if (end !== "MIN" && end !== "MAX") return refuse(syntaxError)
+  return { keys, end, count: popCount(options) }
+}
+
+/** What `ZMPOP` replies: other than elsewhere, pairs in both protocols. */
+export const multiPopReply = (
+  caller: Caller,
+  [key, popped]: readonly [key: string, popped: ReadonlyArray<Scored>]
+): ReplyValue =>
+  array([bulk(key), array(popped.map(([member, score]) => array([bulk(member), double(caller, score)])))])
+
+const pop = (end: End): Command<Caller> => ({
+  arity: -2,
+  run: (caller, [key, ...args]) => {
+    if (args.length > 1) refuse(syntaxError)
+    const wanted = args.length === 0 ? 1 : toCount(args[0])
+    const popped = popMembers(caller.database, key, end, wanted) ?? []
+    // Without a count one pair is flat even in RESP3.
+    if (args.length > 0) return scoredReply(caller, popped, true)
+    return popped.length === 0 ? emptyArray : array([bulk(popped[0][0]), double(caller, popped[0][1])])
   }
-  if (limit !== undefined && limit[1] !== -1 && by === "rank") {
-    refuse("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
-  }
-  if (withScores && by === "BYLEX") {
-    refuse("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
-  }
-  const [low, high] = reverse && by !== "rank" ? [stop, start] : [start, stop]
-  let keep: ((entry: readonly [string, number], rank: number, all: ReadonlyArray<unknown>) => boolean) | undefined
-  if (by === "BYSCORE") {
-    const [min, max] = [scoreBound(low, 1), scoreBound(high, -1)]
-    keep = ([, score]) => min(score) && max(score)
-  } else if (by === "BYLEX") {
-    const [min, max] = [lexBound(low, 1), lexBound(high, -1)]
-    keep = ([member]) => min(member) && max(member)
-  } else {
-    const range = [toIndex(low), toIndex(high)] as const
-    keep = (_, rank, all) => {
-      const [from, end] = clampRange(...range, all.length)
-      return from <= rank && rank < end
-    }
-  }
+})
+
+const random = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue => {
+  const wanted = args.length === 0 ? undefined : toSigned(args[0])
+  if (args.length > 2 || (args.length === 2 && args[1].toUpperCase() !== "WITHSCORES")) refuse(syntaxError)
+  if (args.length === 2) refuseHalf(wanted!)
   const all = ranked(caller.database.read(key, "zset") ?? new Map())
-  let found = (reverse ? all.reverse() : all).filter(keep)
-  if (limit !== undefined && by !== "rank") {
-    const [offset, size] = limit
-    found = offset < 0 ? [] : found.slice(offset, size < 0 ? undefined : offset + size)
-  }
-  if (!withScores) return array(found.map(([member]) => bulk(member)))
-  const pairs = found.map(([member, score]) => [bulk(member), double(caller, score)])
-  return array(caller.protocol === 3 ? pairs.map(array) : pairs.flat())
+  if (wanted === undefined) return all.length === 0 ? nil : bulk(all[0][0])
+  return scoredReply(caller, sample(all, wanted), args.length === 2)
 }
 
 /** The commands of this file by name. */
 export const sortedSets: Record<string, Command<Caller>> = {
-  ZADD: { arity: -4, run: zadd },
-  ZRANGE: { arity: -4, run: zrange },
+  ZADD: { arity: -4, run: (caller, [key, ...args]) => zadd(caller, key, zaddOptions(args)) },
+  ZINCRBY: {
+    arity: 4,
+    run: (caller, [key, by, member]) => zadd(caller, key, { flags: new Set(["INCR"]), pairs: [[toDouble(by), member]] })
+  },
   ZSCORE: {
     arity: 3,
-    run: (caller, [key, member]) => {
-      const score = caller.database.read(key, "zset")?.get(member)
-      return score === undefined ? nil : double(caller, score)
+    run: (caller, [key, member]) => scoreOrNil(caller, caller.database.read(key, "zset")?.get(member))
+  },
+  ZMSCORE: {
+    arity: -3,
+    run: (caller, [key, ...members]) => {
+      const zset = caller.database.read(key, "zset")
+      return array(members.map((member) => scoreOrNil(caller, zset?.get(member))))
     }
   },
+  ZRANK: rank(false),
+  ZREVRANK: rank(true),
   ZREM: {
     arity: -3,
-    run: (caller, [key, ...members]) =>
-      integer(caller.database.update(key, "zset", (zset) => members.filter((member) => zset.delete(member)).length))
+    run: (caller, [key, ...members]) => integer(removeMembers(caller.database, key, members))
   },
+  ZPOPMIN: pop("MIN"),
+  ZPOPMAX: pop("MAX"),
+  ZMPOP: {
+    arity: -4,
+    run: (caller, args) => {
+      const { count, end, keys } = multiPopOptions(args)
+      const popped = popFirstMembers(caller.database, keys, end, count)
+      return popped === undefined ? ReplyValue.NullArray() : multiPopReply(caller, popped)
+    }
+  },
+  ZRANDMEMBER: { arity: -2, run: random },
   ZCARD: { arity: 2, run: (caller, [key]) => integer(caller.database.read(key, "zset")?.size ?? 0) }
 }

@@ -1,0 +1,260 @@
+/**
+ * What a rehearsal shows about the clients that went through it, as data and as ready assertions.
+ *
+ * A rehearsal records every command of every `HitlessRedis` client that is made inside it, what the deployment has run,
+ * and every handoff of the client that `TestRedis` provides. `report` sums that up at any time; the assertions read the
+ * same report and fail with words that show what was expected, what was found and the timeline. Recording never changes
+ * what clients do.
+ *
+ * **Gotchas**
+ *
+ * Commands that write are told apart by their words. To count an effect twice would take two equal commands of which
+ * one was lost, which no deployment does; give commands that matter arguments of their own all the same.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { HitlessError } from "../HitlessError.ts"
+import { MaintenanceClock } from "./MaintenanceClock.ts"
+
+/**
+ * A command that failed. A command of a pipeline or a transaction counts by itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface FailedCommand {
+  readonly command: string
+  readonly at: Duration.Duration
+  readonly error: HitlessError
+}
+
+/**
+ * A command that writes, with how often clients got its answer, how often they could not know whether it ran, and how
+ * often it did.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Tally {
+  readonly command: string
+  readonly key: string | undefined
+  readonly acknowledged: number
+  readonly uncertain: number
+  readonly executed: number
+}
+
+/**
+ * A handoff of one slot: `took` from the announcement to its end, of the time that was `announced` for it. `unfinished`
+ * when it has not ended, `took` being the time so far.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface HandoffOutcome {
+  readonly slot: number
+  readonly from: string
+  readonly to: string
+  readonly outcome: "completed" | "superseded" | "failed" | "unfinished"
+  readonly announced: Duration.Duration
+  readonly took: Duration.Duration
+}
+
+/**
+ * What happened so far.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Report {
+  /** How many requests are over; a pipeline or a transaction is one. */
+  readonly requests: number
+  /** How many commands of the provided client are waiting or unanswered. */
+  readonly pending: number
+  readonly failed: ReadonlyArray<FailedCommand>
+  /** Every command that writes, equal ones counted together. */
+  readonly writes: ReadonlyArray<Tally>
+  /** Commands that ran more often than clients asked for. */
+  readonly repeated: ReadonlyArray<Tally>
+  /** Commands that were answered and did not run. */
+  readonly lost: ReadonlyArray<Tally>
+  readonly handoffs: ReadonlyArray<HandoffOutcome>
+  /** The longest time from a call to its end, in the rehearsal's time, and which command it was. */
+  readonly longestWait: { readonly command: string; readonly waited: Duration.Duration } | undefined
+}
+
+/**
+ * What the provided client left open when it was closed: connections and timers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface LeftOpen {
+  readonly connections: number
+  readonly timers: number
+}
+
+/**
+ * The record of the rehearsal that is going on.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Rehearsal extends Context.Service<Rehearsal, {
+  readonly report: Effect.Effect<Report>
+  /** Closes the provided client, time passing for it, and says what it left open. Safe to call again. */
+  readonly close: Effect.Effect<LeftOpen>
+}>()("hitless/testing/Rehearsal") {}
+
+/**
+ * An assertion did not hold: `expected` says which, `found` what was there instead. The message has the timeline too.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RehearsalFailed extends Schema.Error<RehearsalFailed>("hitless/testing/RehearsalFailed")({
+  _tag: Schema.tag("RehearsalFailed"),
+  expected: Schema.String,
+  found: Schema.Array(Schema.String),
+  timeline: Schema.String
+}) {
+  override get message(): string {
+    const shown = this.found.slice(0, mostShown)
+    const rest = this.found.length - shown.length
+    return [
+      `${this.expected}, but:`,
+      ...shown.map((line) => `  ${line}`),
+      ...(rest > 0 ? [`  and ${rest} more`] : []),
+      "",
+      this.timeline
+    ].join("\n")
+  }
+}
+
+/** So many findings are enough to see what is wrong. */
+const mostShown = 10
+
+const check = (
+  expected: string,
+  find: (rehearsal: Rehearsal["Service"]) => Effect.Effect<ReadonlyArray<string>>
+): Effect.Effect<void, RehearsalFailed, Rehearsal | MaintenanceClock> =>
+  Effect.gen(function*() {
+    const found = yield* find(yield* Rehearsal)
+    if (found.length === 0) return
+    const { timeline } = yield* MaintenanceClock
+    return yield* new RehearsalFailed({ expected, found, timeline: (yield* timeline).text })
+  })
+
+const inReport = (expected: string, find: (report: Report) => ReadonlyArray<string>) =>
+  check(expected, (rehearsal) => Effect.map(rehearsal.report, find))
+
+const counts = ({ acknowledged, command, executed, key, uncertain }: Tally): string =>
+  `${command}${key === undefined ? "" : ` ${key}`}: answered ${acknowledged}, uncertain ${uncertain}, ran ${executed}`
+
+/**
+ * Sums up what happened so far.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const report: Effect.Effect<Report, never, Rehearsal> = Effect.flatMap(Rehearsal, ({ report }) => report)
+
+/**
+ * Closes the provided client and says what it left open.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const leftOpen: Effect.Effect<LeftOpen, never, Rehearsal> = Effect.flatMap(Rehearsal, ({ close }) => close)
+
+/**
+ * Fails unless no command failed.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertNoneFailed = inReport(
+  "no command fails",
+  ({ failed }) => failed.map(({ at, command, error }) => `${command} at ${Duration.format(at)}: ${error.message}`)
+)
+
+/**
+ * Fails unless no command ran more often than it was asked for, and none that was answered has not run.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertEachRanOnce = inReport(
+  "each command runs once",
+  ({ lost, repeated }) => [...repeated, ...lost].map(counts)
+)
+
+/**
+ * Fails unless every handoff completed within the time that was announced for it.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertHandoffsInTime = inReport(
+  "every handoff completes within the announced time",
+  ({ handoffs }) =>
+    handoffs
+      .filter(({ announced, outcome, took }) =>
+        outcome === "failed" || outcome === "unfinished" ||
+        (outcome === "completed" && Duration.isGreaterThan(took, announced))
+      )
+      .map(({ announced, from, outcome, slot, to, took }) =>
+        `slot ${slot} from ${from} to ${to}: ${outcome} after ${Duration.format(took)} of ${Duration.format(announced)}`
+      )
+)
+
+/**
+ * Fails unless no command waited longer than this, in the rehearsal's time.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertLongestWait = (
+  atMost: Duration.Input
+): Effect.Effect<void, RehearsalFailed, Rehearsal | MaintenanceClock> => {
+  const limit = Duration.fromInputUnsafe(atMost)
+  return inReport(
+    `no command waits longer than ${Duration.format(limit)}`,
+    ({ longestWait }) =>
+      longestWait !== undefined && Duration.isGreaterThan(longestWait.waited, limit)
+        ? [`${longestWait.command} waited ${Duration.format(longestWait.waited)}`]
+        : []
+  )
+}
+
+/**
+ * Closes the provided client and fails unless it leaves no connection and no timer. Nothing can be sent afterwards.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertNothingLeftOpen = check(
+  "the closed client leaves nothing open",
+  ({ close }) =>
+    Effect.map(close, ({ connections, timers }) => [
+      ...(connections > 0 ? [`connections: ${connections}`] : []),
+      ...(timers > 0 ? [`timers: ${timers}`] : [])
+    ])
+)
+
+/**
+ * Fails unless the rehearsal was hitless: no command failed, each ran once, handoffs were in time, and, once the client
+ * is closed, nothing is left open.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertHitless: Effect.Effect<void, RehearsalFailed, Rehearsal | MaintenanceClock> = Effect.all([
+  assertNoneFailed,
+  assertEachRanOnce,
+  assertHandoffsInTime,
+  assertNothingLeftOpen
+], { discard: true })

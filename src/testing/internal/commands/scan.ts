@@ -1,0 +1,129 @@
+/**
+ * Iteration with cursors: `SCAN` over keys, `HSCAN`, `SSCAN` and `ZSCAN` over the elements of a collection.
+ *
+ * No cursor is remembered. Every element has a place that depends on its name alone, and a cursor is the place to go on
+ * from. So whatever comes and goes meanwhile, an element that is there from the first call to the last is returned, and
+ * the same data is iterated in the same order every time.
+ */
+import type { ReplyValue } from "../../../Resp.ts"
+import { array, bulk, type Caller, type Command, refuse, syntaxError, toInteger } from "../command.ts"
+import { formatDouble, matches } from "../text.ts"
+import { ranked } from "./sortedSets.ts"
+
+// What a call returns at most unless `COUNT` says otherwise.
+const defaultCount = 10
+
+// Up to so many elements Redis keeps hashes and sorted sets in one piece (`hash-max-listpack-entries`,
+// `zset-max-listpack-entries`), and returns all of them whatever `COUNT` says.
+const maxInOnePiece = 128
+
+/** The place of a name, from 1 on: 32 bits of FNV-1a, whose constants these are. */
+const placeOf = (name: string): number => {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+  return (hash >>> 0) + 1
+}
+
+interface Options {
+  readonly count: number
+  readonly pattern: string | undefined
+  readonly type: string | undefined
+}
+
+const toCursor = (text: string): bigint => {
+  // Redis reads it with `strtoul`: no text is 0, and what is less than 0 wraps around.
+  const parts = /^(?:([+-]?)([0-9]+))?$/.exec(text) ?? refuse("ERR invalid cursor")
+  const size = BigInt(parts[2] ?? 0)
+  if (size >= 2n ** 64n) refuse("ERR invalid cursor")
+  return BigInt.asUintN(64, parts[1] === "-" ? -size : size)
+}
+
+const scanOptions = (args: ReadonlyArray<string>, overKeys: boolean): Options => {
+  let count = defaultCount
+  let pattern: string | undefined
+  let type: string | undefined
+  for (let i = 0; i < args.length; i += 2) {
+    const value = args[i + 1] ?? refuse(syntaxError)
+    const option = args[i].toUpperCase()
+    if (option === "COUNT") {
+      count = Number(toInteger(value))
+      if (count < 1) refuse(syntaxError)
+    } else if (option === "MATCH") pattern = value
+    else if (option === "TYPE" && overKeys) type = value.toLowerCase()
+    else refuse(syntaxError)
+  }
+  return { count, pattern, type }
+}
+
+/** The elements of one call, before any of them is filtered out, and the cursor of the next call: 0 after the last. */
+const step = (
+  names: Iterable<string>,
+  cursor: bigint,
+  count: number
+): readonly [names: Array<string>, next: number] => {
+  const ahead = [...names].map((name) => [placeOf(name), name] as const).filter(([place]) => place >= cursor)
+    .sort(([a], [b]) => a - b)
+  // What shares a place cannot be told apart by a cursor, so it is returned together.
+  let end = Math.min(count, ahead.length)
+  while (end < ahead.length && ahead[end][0] === ahead[end - 1][0]) end++
+  return [ahead.slice(0, end).map(([, name]) => name), end < ahead.length ? ahead[end][0] : 0]
+}
+
+const page = (next: number, items: ReadonlyArray<string>): ReplyValue =>
+  array([bulk(String(next)), array(items.map(bulk))])
+
+const scan = (caller: Caller, [start, ...args]: ReadonlyArray<string>): ReplyValue => {
+  const cursor = toCursor(start)
+  const { count, pattern, type } = scanOptions(args, true)
+  const [names, next] = step(caller.database.keys(), cursor, count)
+  return page(
+    next,
+    names.filter((key) =>
+      (pattern === undefined || matches(pattern, key)) && (type === undefined || caller.database.type(key) === type)
+    )
+  )
+}
+
+/** `read` gives the names of the elements and what is returned for one of them. */
+const scanElements = (
+  read: (caller: Caller, key: string) => Elements | undefined
+): Command<Caller> => ({
+  arity: -3,
+  run: (caller, [key, start, ...args]) => {
+    const cursor = toCursor(start)
+    const elements = read(caller, key)
+    if (elements === undefined) return page(0, [])
+    const { count, pattern } = scanOptions(args, false)
+    const all = [...elements.names]
+    const inOnePiece = elements.inOnePiece && all.length <= maxInOnePiece
+    const [names, next] = inOnePiece ? [all, 0] : step(all, cursor, count)
+    return page(next, names.filter((name) => pattern === undefined || matches(pattern, name)).flatMap(elements.show))
+  }
+})
+
+interface Elements {
+  readonly names: Iterable<string>
+  readonly inOnePiece: boolean
+  readonly show: (name: string) => ReadonlyArray<string>
+}
+
+/** The commands of this file by name. */
+export const scans: Record<string, Command<Caller>> = {
+  SCAN: { arity: -2, run: scan },
+  HSCAN: scanElements((caller, key) => {
+    const hash = caller.database.read(key, "hash")
+    return hash && { names: hash.keys(), inOnePiece: true, show: (field) => [field, hash.get(field)!] }
+  }),
+  SSCAN: scanElements((caller, key) => {
+    const set = caller.database.read(key, "set")
+    return set && { names: set, inOnePiece: false, show: (member) => [member] }
+  }),
+  ZSCAN: scanElements((caller, key) => {
+    const zset = caller.database.read(key, "zset")
+    return zset && {
+      names: ranked(zset).map(([member]) => member),
+      inOnePiece: true,
+      show: (member) => [member, formatDouble(zset.get(member)!)]
+    }
+  })
+}

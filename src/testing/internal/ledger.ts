@@ -1,0 +1,126 @@
+/**
+ * The ledger of a rehearsal: how every command that clients sent ended, against what the deployment has run.
+ *
+ * Commands that write are told apart by their words alone, since nothing else of them is on the wire: of equal commands
+ * it is known how often they were answered and how often they were run, not which of them.
+ */
+import * as Commands from "@ioredis/commands"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { HitlessError } from "../../HitlessError.ts"
+import type { RequestObserver } from "../../internal/observer.ts"
+import type { Request, Words } from "../../internal/request.ts"
+import type { Arg } from "../../Resp.ts"
+import { fromBytes } from "./text.ts"
+
+/** Equal commands that write. */
+export interface Written {
+  readonly words: ReadonlyArray<string>
+  /** How often a client was given their answer, how often it could not know whether they ran, and how often they did. */
+  acknowledged: number
+  uncertain: number
+  executed: number
+}
+
+/** A request that is over; `error` when it failed, and `interrupted` when nobody waited for it any more. */
+export interface Ended {
+  readonly command: string
+  readonly startedAt: number
+  readonly endedAt: number
+  readonly error: HitlessError | undefined
+  readonly interrupted: boolean
+}
+
+const writing: ReadonlySet<string> = new Set([
+  ...Commands.list.filter((name) => Commands.hasFlag(name, "write")),
+  // A script can write, and counts as the one command that called it.
+  "eval",
+  "evalsha",
+  "fcall"
+])
+
+const encoder = new TextEncoder()
+
+/** An argument as the server sees it. */
+const byteString = (arg: Arg): string => fromBytes(typeof arg === "object" ? arg : encoder.encode(String(arg)))
+
+/** See the module. */
+export class Ledger {
+  readonly written = new Map<string, Written>()
+  /** In the order in which they ended. */
+  readonly ended: Array<Ended> = []
+  private readonly now: () => number
+  private readonly onFailed: (command: string, error: HitlessError) => void
+
+  constructor(now: () => number, onFailed: (command: string, error: HitlessError) => void) {
+    this.now = now
+    this.onFailed = onFailed
+  }
+
+  /** What a client observes. */
+  readonly onSettled: RequestObserver = (request, exit) => {
+    const error = exit === undefined ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
+    this.ended.push({
+      command: request.name,
+      startedAt: request.startedAt,
+      endedAt: this.now(),
+      error,
+      interrupted: exit === undefined
+    })
+    if (error !== undefined) this.onFailed(request.name, error)
+    if (request.batch === undefined) this.note(request.words, exit, error)
+    else this.noteBatch(request, request.batch, exit, error)
+  }
+
+  /** What the deployment has run. */
+  readonly onExecuted = (execution: { readonly words: ReadonlyArray<string>; readonly ok: boolean }): void => {
+    if (!execution.ok) return
+    const entry = this.entry(execution.words)
+    if (entry !== undefined) entry.executed++
+  }
+
+  private noteBatch(
+    request: Request,
+    batch: ReadonlyArray<Words>,
+    exit: Exit.Exit<unknown, HitlessError> | undefined,
+    error: HitlessError | undefined
+  ): void {
+    // MULTI and EXEC are no commands of the user's, and they write nothing.
+    const commands = request.kind === "transaction" ? batch.slice(1, -1) : batch
+    const results = exit !== undefined && Exit.isSuccess(exit)
+      ? exit.value as ReadonlyArray<Result.Result<unknown, HitlessError>>
+      : undefined
+    commands.forEach((words, index) => {
+      const result = results?.[index]
+      if (result === undefined) this.note(words, exit, error)
+      else if (Result.isSuccess(result)) this.note(words, Exit.void, undefined)
+      else {
+        this.onFailed(String(words[0]), result.failure)
+        this.note(words, Exit.fail(result.failure), result.failure)
+      }
+    })
+  }
+
+  private note(
+    words: Words,
+    exit: Exit.Exit<unknown, HitlessError> | undefined,
+    error: HitlessError | undefined
+  ): void {
+    const entry = this.entry(words.map(byteString))
+    if (entry === undefined) return
+    if (exit !== undefined && error === undefined && Exit.isSuccess(exit)) entry.acknowledged++
+    else if (error === undefined || error.reason.mayHaveExecuted) entry.uncertain++
+  }
+
+  private entry(words: ReadonlyArray<string>): Written | undefined {
+    if (!writing.has(words[0]!.toLowerCase())) return undefined
+    const key = JSON.stringify([words[0]!.toUpperCase(), ...words.slice(1)])
+    let entry = this.written.get(key)
+    if (entry === undefined) {
+      entry = { words, acknowledged: 0, uncertain: 0, executed: 0 }
+      this.written.set(key, entry)
+    }
+    return entry
+  }
+}

@@ -1,0 +1,307 @@
+/**
+ * Scripts of a simulated deployment: functions that stand for Lua texts and are called by `EVAL` and `EVALSHA`.
+ *
+ * No Lua is run. A text may be loaded whatever it says, as a server would do; one that nobody registered a function for
+ * is answered with an error when it is called. A function runs at once and alone, sees values as Lua would see them
+ * (RESP2, whatever its caller speaks), and what it has written before it fails stays written.
+ */
+import { ReplyValue } from "../../Resp.ts"
+import {
+  array,
+  Blocked,
+  bulk,
+  type Caller,
+  type Command,
+  error,
+  fits,
+  integer,
+  nil,
+  notAnInteger,
+  ok,
+  run
+} from "./command.ts"
+import { dataCommands } from "./commands.ts"
+import { refusesWrites, writes } from "./conditions.ts"
+import { effectScripts } from "./effectScripts.ts"
+import { pubsub } from "./pubsub.ts"
+import type { Session } from "./session.ts"
+import { sha1 } from "./sha1.ts"
+import { formatDouble, fromBytes, int64, parseInteger, toBytes } from "./text.ts"
+
+/**
+ * What a command replies to a script, as Lua has it: no value is `false`, a status such as `OK` an object, and text a
+ * byte string.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ScriptReply = false | number | string | { readonly ok: string } | ReadonlyArray<ScriptReply>
+
+/**
+ * What a script replies.
+ *
+ * **Details**
+ *
+ * Converted as Lua's values are: `true` to 1, `false` to no value, numbers to integers by cutting off their fraction,
+ * `{ err }` to an error and `{ ok }` to a status. An array ends before its first `null` or `undefined`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ScriptValue =
+  | null
+  | undefined
+  | boolean
+  | number
+  | string
+  | { readonly ok: string }
+  | { readonly err: string }
+  | ReadonlyArray<ScriptValue>
+
+/**
+ * What a script can do.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ScriptRedis {
+  /** Milliseconds of the deployment's clock. */
+  readonly now: number
+  /** Runs a command. An error ends the script and becomes its reply, unless the script catches it. */
+  readonly call: <A extends ScriptReply = ScriptReply>(command: string, ...args: ReadonlyArray<string | number>) => A
+  /** Runs a command and gives an error as `{ err }`. */
+  readonly pcall: (
+    command: string,
+    ...args: ReadonlyArray<string | number>
+  ) => ScriptReply | { readonly err: string }
+}
+
+/**
+ * A function that stands for a Lua text, given as it is sent or by its SHA-1.
+ *
+ * **Details**
+ *
+ * Texts are byte strings in both directions: one character (0 … 255) for each byte, as in Lua.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Script =
+  & {
+    readonly run: (
+      redis: ScriptRedis,
+      keys: ReadonlyArray<string>,
+      argv: ReadonlyArray<string>
+    ) => ScriptValue
+  }
+  & ({ readonly lua: string } | { readonly sha1: string })
+
+type Run = Script["run"]
+
+// Lua texts are given as JavaScript strings, and sent as UTF-8.
+const encoder = new TextEncoder()
+
+/** The scripts of a deployment. */
+export class Scripts {
+  private readonly functions: ReadonlyMap<string, Run>
+  private readonly loaded = new Map<string, string>()
+
+  constructor(scripts: ReadonlyArray<Script>) {
+    this.functions = new Map(
+      [...effectScripts, ...scripts].map((script) => [
+        "lua" in script ? sha1(encoder.encode(script.lua)) : script.sha1.toLowerCase(),
+        script.run
+      ])
+    )
+  }
+
+  /** Remembers a text, a byte string, and gives its name. */
+  load(text: string): string {
+    const sha = sha1(toBytes(text))
+    this.loaded.set(sha, text)
+    return sha
+  }
+
+  has(sha: string): boolean {
+    return this.loaded.has(sha)
+  }
+
+  flush(): void {
+    this.loaded.clear()
+  }
+
+  /** The function of a loaded script, or what is wrong. */
+  find(sha: string): Run | string {
+    const text = this.loaded.get(sha)
+    if (text === undefined) return "NOSCRIPT No matching script. Please use EVAL."
+    const line = text.split("\n").find((line) => line.trim() !== "") ?? ""
+    return this.functions.get(sha) ??
+      `ERR script ${sha} (${
+          JSON.stringify(line.trim())
+        }) is not registered: the simulated server runs no Lua, so give ` +
+        "it a function as SimulatedRedis.make({ scripts: [{ lua, run }] })"
+  }
+}
+
+// ----- values -----
+
+/** What ends a script: an error reply. */
+class Abort extends Error {}
+
+const toByteString = (value: string | number): string => {
+  // As Lua's numbers are written where a text is needed.
+  if (typeof value === "number") return formatDouble(value)
+  // oxlint-disable-next-line no-control-regex
+  if (/^[\x00-\xff]*$/.test(value)) return value
+  throw new RangeError(`a byte string has no character ${JSON.stringify([...value].find((char) => char > "\xff"))}`)
+}
+
+const toReply = (value: ScriptValue): ReplyValue => {
+  if (value === null || value === undefined || value === false) return nil
+  if (value === true) return integer(1)
+  // What does not fit 64 bits becomes the least integer, as it does on x86-64.
+  if (typeof value === "number") return integer(Math.abs(value) < 2 ** 63 ? BigInt(Math.trunc(value)) : int64.min)
+  if (typeof value === "string") return bulk(toByteString(value))
+  if ("err" in value) return error(value.err)
+  if ("ok" in value) return ReplyValue.Simple({ text: value.ok })
+  const end = value.findIndex((item) => item === null || item === undefined)
+  return array((end < 0 ? value : value.slice(0, end)).map(toReply))
+}
+
+/** A reply in RESP2 as Lua has it; errors inside others are not known there. */
+const fromReply = (reply: ReplyValue): ScriptReply => {
+  switch (reply._tag) {
+    case "Simple":
+      return { ok: reply.text }
+    case "Error":
+      throw new Abort(reply.text)
+    case "Integer":
+      return Number(reply.value)
+    case "BigNumber":
+      return String(reply.value)
+    case "Bulk":
+      return typeof reply.value === "string" ? reply.value : fromBytes(reply.value)
+    case "Null":
+    case "NullArray":
+      return false
+    case "Double":
+      return formatDouble(reply.value)
+    case "Boolean":
+      return reply.value ? 1 : 0
+    case "Verbatim":
+      return reply.text
+    case "Map":
+      return reply.entries.flatMap(([key, value]) => [fromReply(key), fromReply(value)])
+    default:
+      return reply.items.map(fromReply)
+  }
+}
+
+// ----- running -----
+
+/** What a script may call besides data commands. */
+const published = (name: string): Command<Session> | undefined =>
+  name === "PUBLISH" || name === "SPUBLISH" ? pubsub[name] : undefined
+
+// What `COMMAND` of Redis 7.0.15 flags as `noscript`, and here also what Redis lets a script ask about itself.
+// dprint-ignore
+const notAllowed = new Set([
+  "AUTH", "BLMOVE", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZPOPMAX", "BZPOPMIN", "CLIENT", "CONFIG", "DEBUG", "DISCARD",
+  "EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "EXEC", "HELLO", "INFO", "MULTI", "PING", "PSUBSCRIBE", "PUBSUB",
+  "PUNSUBSCRIBE", "QUIT", "RESET", "ROLE", "SCRIPT", "SELECT", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE",
+  "UNSUBSCRIBE", "UNWATCH", "WAIT", "WATCH"
+])
+
+const makeRedis = (session: Session, isReadOnly: boolean): ScriptRedis => {
+  const { database, keyspace } = session
+  const caller: Caller = { keyspace, database, protocol: 2 }
+  const call = <A extends ScriptReply>(command: string, ...given: ReadonlyArray<string | number>): A => {
+    const name = command.toUpperCase()
+    const args = given.map(toByteString)
+    if (notAllowed.has(name)) throw new Abort("ERR This Redis command is not allowed from script")
+    const data = dataCommands.get(name)
+    const known = data ?? published(name)
+    if (known === undefined) throw new Abort("ERR Unknown Redis command called from script")
+    if (!fits(known, args.length)) throw new Abort("ERR Wrong number of args calling Redis command from script")
+    if (data !== undefined && writes(name)) {
+      if (isReadOnly) throw new Abort("ERR Write commands are not allowed from read-only scripts.")
+      const refused = refusesWrites(session.peer.node)
+      if (refused !== undefined) throw new Abort(refused)
+    }
+    const outcome = data === undefined ? run(known, session, args) : run(data, caller, args)
+    return fromReply(outcome instanceof Blocked ? outcome.timedOut : outcome ?? nil) as A
+  }
+  return {
+    now: keyspace.now(),
+    call,
+    pcall: (command, ...args) => {
+      try {
+        return call(command, ...args)
+      } catch (abort) {
+        if (abort instanceof Abort) return { err: abort.message }
+        throw abort
+      }
+    }
+  }
+}
+
+const evaluate = (
+  session: Session,
+  isReadOnly: boolean,
+  [given, ...args]: ReadonlyArray<string>,
+  find: () => string
+): ReplyValue => {
+  const keys = parseInteger(given)
+  if (keys === undefined) return error(notAnInteger)
+  if (keys > BigInt(args.length)) return error("ERR Number of keys can't be greater than number of args")
+  if (keys < 0n) return error("ERR Number of keys can't be negative")
+  const sha = find()
+  const script = session.deployment.scripts.find(sha)
+  if (typeof script === "string") return error(script)
+  const split = Number(keys)
+  try {
+    return toReply(script(makeRedis(session, isReadOnly), args.slice(0, split), args.slice(split)))
+  } catch (cause) {
+    // Functions have no lines of Lua to tell about, so all errors are those of the first.
+    const message = cause instanceof Abort ? cause.message : `ERR user_script:1: ${messageOf(cause)}`
+    return error(`${message} script: ${sha}, on @user_script:1.`)
+  }
+}
+
+const messageOf = (cause: unknown): string => cause instanceof Error ? cause.message : String(cause)
+
+// ----- commands -----
+
+const evalCommand = (isReadOnly: boolean): Command<Session> => ({
+  arity: -3,
+  run: (session, [text, ...args]) => evaluate(session, isReadOnly, args, () => session.deployment.scripts.load(text))
+})
+
+const evalShaCommand = (isReadOnly: boolean): Command<Session> => ({
+  arity: -3,
+  run: (session, [sha, ...args]) => evaluate(session, isReadOnly, args, () => sha.toLowerCase())
+})
+
+/** The commands of this file by name. */
+export const scripting: Record<string, Command<Session>> = {
+  EVAL: evalCommand(false),
+  EVAL_RO: evalCommand(true),
+  EVALSHA: evalShaCommand(false),
+  EVALSHA_RO: evalShaCommand(true),
+  "SCRIPT|LOAD": { arity: 3, run: (session, [, text]) => bulk(session.deployment.scripts.load(text)) },
+  "SCRIPT|EXISTS": {
+    arity: -3,
+    run: (session, [, ...shas]) =>
+      array(shas.map((sha) => integer(session.deployment.scripts.has(sha.toLowerCase()) ? 1 : 0)))
+  },
+  "SCRIPT|FLUSH": {
+    arity: -2,
+    run: (session, [, mode, ...rest]) => {
+      if (mode !== undefined && (rest.length > 0 || !/^(a?sync)$/i.test(mode))) {
+        return error("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+      }
+      session.deployment.scripts.flush()
+      return ok
+    }
+  }
+}
