@@ -217,8 +217,8 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
 
   /** Hands one slot off, and on, until it does not have to move any more. */
   const handOff = Effect.fnUntraced(function*(slot: Slot, queued: Move) {
-    if (slot.state._tag !== "Moving") {
-      // Its connection was lost while it waited here; reconnecting leads to the target too.
+    if (slot.state._tag !== "Moving" || slot.state.move !== queued) {
+      // While it waited here its connection was lost, and reconnecting leads to the target too; or a newer target came.
       yield* publish({ _tag: "Superseded", ...base(slot, queued), duration: Duration.zero })
     }
     while (slot.state._tag === "Moving") {

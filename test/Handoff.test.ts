@@ -1,564 +1,703 @@
 /**
- * Handoff under load on a simulated deployment, with the interleavings forced by what the simulated servers do.
+ * Handoff under load, with every interleaving forced by a plan: what the nodes do, and when.
+ *
+ * All of it runs in memory and in simulated time, where times are exact; what matters most runs on TCP too.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
-import * as TestClock from "effect/testing/TestClock"
-import { Endpoint, Handoff } from "hitless"
-import type { SimulatedRedis } from "hitless/testing"
+import { Handoff, HitlessRedis } from "hitless"
+import * as NodeTestRedis from "hitless/node/NodeTestRedis"
+import { MaintenanceClock, MaintenancePlan, Rehearsal, type SimulatedRedis, TestRedis } from "hitless/testing"
 import {
-  type Client,
-  connect,
-  deploy,
-  handoffsEnded,
-  type Load,
+  addresses,
+  advance,
+  announceMove,
+  begin,
+  connections,
+  database,
+  deeds,
+  dials,
+  ended,
+  handoffs,
   load,
+  notifications,
   openSlots,
-  tags,
-  waitUntil
-} from "./support/deployment.ts"
+  options,
+  rehearse,
+  run,
+  send,
+  slots,
+  status,
+  story,
+  timedStory,
+  until
+} from "./support/rehearsal.ts"
 
-/** Announced times are whole seconds on the wire. What fails on purpose is not logged. */
-const maintenance = { handoffTimeout: "10 seconds", logLevel: "Error" } as const
+const answer = { _tag: "Answer" } as const
 
-/** So short that a target which hangs, and the waits between attempts, cost a test little. */
-const brief = { ...maintenance, handoffTimeout: "250 millis" } as const
+/** The end of the first handoff, and of the first connection to `a`, in the order in which they came. */
+const firstEnds = Effect.gen(function*() {
+  const { entries } = yield* (yield* MaintenanceClock.MaintenanceClock).timeline
+  const completed = entries.findIndex((entry) => entry._tag === "HandedOff" && entry.event._tag === "Completed")
+  const closed = entries.findIndex((entry) =>
+    entry._tag === "Deployment" && entry.node === "a" && entry.event._tag === "Closed"
+  )
+  return { completed, closed }
+})
 
-const address = (sim: SimulatedRedis.SimulatedRedis, node: string) => Endpoint.format(sim.endpoint(node))
-
-const nothingWrong = (load: Load) =>
-  Effect.map(load.stop, ({ acknowledged, failures, stored }) => {
-    assert.deepStrictEqual(failures.map((failure) => failure.message), [])
-    assert.strictEqual(stored, acknowledged)
+/** Every wait between attempts, within what jitter makes of these, in milliseconds. */
+const assertWaits = (expected: ReadonlyArray<number>) =>
+  Effect.map(handoffs, (events) => {
+    const waits = events.flatMap((event) => event._tag === "Retried" ? [Duration.toMillis(event.delay)] : [])
+    assert.strictEqual(waits.length, expected.length)
+    // Jitter is 0.8 to 1.2 times.
+    expected.forEach((wait, i) => assert.isTrue(waits[i]! >= 0.8 * wait && waits[i]! <= 1.2 * wait, waits.join()))
   })
 
-/** What happened to handoffs, with the node each was for. */
-const story = (sim: SimulatedRedis.SimulatedRedis, client: Client) => {
-  const nodes = new Map(["a", "b", "c"].map((node) => [address(sim, node), node] as const))
-  return client.handoffs.map(({ _tag, to }) => `${_tag} ${nodes.get(to)}`)
+const worlds = [
+  { where: "in memory", test: it.effect, layer: TestRedis.layer },
+  { where: "on TCP", test: it.live, layer: NodeTestRedis.layerLive }
+]
+
+for (const { layer, test, where } of worlds) {
+  describe(`a handoff ${where}`, () => {
+    test("takes every slot to the target, the idle ones too, without one failed command", () =>
+      Effect.gen(function*() {
+        yield* openSlots("a", 3)
+        const traffic = yield* load
+        yield* begin({ step: "moving", at: 0, node: "a", target: "b", time: "15 seconds" })
+        yield* until(ended(3))
+        assert.deepStrictEqual(yield* slots, ["Serving b", "Serving b", "Serving b"])
+        assert.strictEqual((yield* dials("b")).length, 3)
+        yield* until(Effect.map(connections("a"), (count) => count === 0))
+        yield* traffic.stop
+        yield* Rehearsal.assertHitless
+      }).pipe(Effect.provide(layer(options({ poolSize: 3 })))))
+
+    test("never has fewer connections than slots: the old one closes after the new one has answered", () =>
+      Effect.gen(function*() {
+        const traffic = yield* load
+        yield* begin(
+          // The old connection owes replies whenever the swap comes.
+          { step: "latency", at: 0, node: "a", delay: "50 millis" },
+          { step: "handshake", at: 0, node: "b", handshake: { _tag: "Answer", delay: "200 millis" } },
+          { step: "moving", at: 0, node: "a", target: "b", time: "15 seconds" }
+        )
+        yield* until(Effect.map(dials("b"), ({ length }) => length === 1))
+        assert.deepStrictEqual(yield* slots, ["Moving redis.test"])
+        assert.strictEqual(yield* connections("a"), 1)
+        yield* until(ended(1))
+        yield* until(Effect.map(connections("a"), (count) => count === 0))
+        const { closed, completed } = yield* firstEnds
+        assert.isBelow(completed, closed)
+        yield* traffic.stop
+        yield* Rehearsal.assertHitless
+      }).pipe(Effect.provide(layer(options()))))
+
+    test("is tried again while the target refuses its first dials", () =>
+      Effect.gen(function*() {
+        const traffic = yield* load
+        yield* begin(
+          { step: "refuse", at: 0, node: "b" },
+          { step: "moving", at: 0, node: "a", target: "b", time: "15 seconds" }
+        )
+        yield* until(Effect.map(story, (events) => events.includes("Retried b")))
+        yield* begin({ step: "accept", at: 0, node: "b" })
+        yield* until(ended(1))
+        yield* traffic.stop
+        assert.deepStrictEqual(yield* story, ["Queued b", "Started b", "Retried b", "Completed b"])
+        const retried = (yield* handoffs)[2]!
+        assert.strictEqual(retried._tag === "Retried" && retried.error.reason._tag, "ConnectFailed")
+        yield* Rehearsal.assertHitless
+      }).pipe(Effect.provide(layer(options()))))
+  })
 }
 
 describe("a move to a target that answers", () => {
-  it.live("takes every slot there, the idle ones too, without one failed command", () =>
+  it.effect("sends new dials to the target until the announced time is over", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 3, maintenance })
-      yield* openSlots(sim, "a", client, 3)
-      const traffic = yield* load(client.redis)
-      yield* sim.moving("a", { target: "b", time: "1 second" })
-      yield* handoffsEnded(client, 3)
-      const { slots } = yield* client.redis.status
-      assert.deepStrictEqual(slots.map(({ endpoint }) => endpoint), [1, 2, 3].map(() => address(sim, "b")))
-      yield* waitUntil(Effect.map(sim.connections("a"), (count) => count === 0))
-      yield* nothingWrong(traffic)
-      assert.strictEqual(yield* sim.accepted("b"), 3)
-    }))
-
-  it.live("never has fewer connections than slots: the old one closes after the new one has answered", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 1,
-        maintenance
-      })
-      yield* sim.handshake("b", { _tag: "Answer", delay: "200 millis" })
-      const traffic = yield* load(client.redis)
-      yield* sim.moving("a", { target: "b", time: "5 seconds" })
-      yield* waitUntil(Effect.map(sim.accepted("b"), (count) => count === 1))
-      assert.strictEqual(yield* sim.connections("a"), 1)
-      yield* handoffsEnded(client, 1)
-      yield* nothingWrong(traffic)
-      const log = yield* sim.log
-      const at = (node: string, tag: string) =>
-        log.findIndex((entry) => entry.node === node && entry.event._tag === tag)
-      assert.isBelow(at("b", "OptedIn"), at("a", "Closed"))
-    }))
-
-  it.live("sends new dials to the target until the announced time is over", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 4,
-        maintenance
-      })
-      yield* sim.moving("a", { target: "b", time: "30 seconds" })
-      yield* handoffsEnded(client, 1)
-      yield* openSlots(sim, "b", client, 4)
-      assert.strictEqual(yield* sim.accepted("a"), 1)
-      assert.strictEqual(yield* sim.accepted("b"), 4)
-    }))
-
-  it.live("moves a connection that was being dialled when its endpoint was told to move", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 2,
-        maintenance
-      })
-      yield* sim.handshake("a", { _tag: "Answer", delay: "300 millis" })
-      yield* sim.latency("a", "20 millis")
-      const burst = yield* Effect.forkScoped(
-        Effect.forEach(Array.from({ length: 600 }), () => client.redis.send("PING"), { concurrency: "unbounded" })
+      yield* begin(
+        { step: "moving", at: 0, node: "a", target: "b", time: "30 seconds" },
+        { step: "drop", at: "29 seconds", node: "b" },
+        { step: "drop", at: "32 seconds", node: "b" }
       )
-      yield* waitUntil(Effect.map(sim.accepted("a"), (count) => count === 2))
-      yield* sim.moving("a", { target: "b", time: "5 seconds" })
-      yield* handoffsEnded(client, 2)
-      yield* Fiber.join(burst)
-      const { slots } = yield* client.redis.status
-      assert.deepStrictEqual(slots.map(({ endpoint }) => endpoint), [address(sim, "b"), address(sim, "b")])
-    }))
-
-  it.live("acts once on a frame that arrives twice and on every connection", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 2, maintenance })
-      yield* openSlots(sim, "a", client, 2)
-      const traffic = yield* load(client.redis)
-      yield* sim.moving("a", { target: "b", time: "1 second", seq: 9 })
-      yield* sim.push("a", ["MOVING", 9, 1, address(sim, "b")])
-      yield* handoffsEnded(client, 2)
-      yield* nothingWrong(traffic)
-      assert.deepStrictEqual(tags(client).filter((tag) => tag === "Completed").length, 2)
-      assert.strictEqual(yield* sim.accepted("b"), 2)
-      assert.strictEqual(client.notifications.length, 1)
-    }))
-
-  it.live("ignores a move to where it already is", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance })
-      const traffic = yield* load(client.redis)
-      yield* sim.push("a", ["MOVING", 4, 1, address(sim, "a")])
-      yield* waitUntil(Effect.sync(() => client.notifications.length === 1))
-      // A second, real move shows that the first one queued nothing.
-      yield* sim.moving("a", { target: "b", time: "1 second" })
-      yield* handoffsEnded(client, 1)
-      yield* nothingWrong(traffic)
-      assert.deepStrictEqual(client.handoffs.map(({ to }) => to), [1, 2, 3].map(() => address(sim, "b")))
-      assert.strictEqual(yield* sim.accepted("a"), 1)
-    }))
-
-  it.live("follows the newest of two targets announced at once", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b", "c"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 2,
-        maintenance
-      })
-      yield* openSlots(sim, "a", client, 2)
-      yield* sim.handshake("b", { _tag: "Answer", delay: "100 millis" })
-      const traffic = yield* load(client.redis)
-      yield* sim.moving("a", { target: "b", time: "5 seconds" })
-      yield* waitUntil(Effect.map(sim.accepted("b"), (count) => count > 0))
-      yield* sim.moving("a", { target: "c", time: "5 seconds" })
-      yield* waitUntil(
-        Effect.map(client.redis.status, ({ slots }) =>
-          slots.every(({ endpoint, state }) => state === "Serving" && endpoint === address(sim, "c")))
+      yield* advance("1 second")
+      yield* openSlots("b", 4)
+      assert.strictEqual((yield* dials("a")).length, 1)
+      assert.strictEqual((yield* dials("b")).length, 4)
+      yield* advance("29 seconds")
+      assert.deepStrictEqual(yield* slots, ["Serving b", "Serving b", "Serving b", "Serving b"])
+      assert.strictEqual((yield* dials("b")).length, 8)
+      // After that where the name leads counts again.
+      yield* advance("3 seconds")
+      assert.deepStrictEqual(
+        yield* slots,
+        ["Serving redis.test", "Serving redis.test", "Serving redis.test", "Serving redis.test"]
       )
-      yield* nothingWrong(traffic)
-    }))
-
-  it.live("goes on from node to node", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b", "c"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance })
-      const traffic = yield* load(client.redis)
-      yield* sim.moving("a", { target: "b", time: "1 second" })
-      yield* handoffsEnded(client, 1)
-      yield* sim.moving("b", { target: "c", time: "1 second" })
-      yield* handoffsEnded(client, 2)
-      yield* sim.moving("c", { target: "a", time: "1 second" })
-      yield* handoffsEnded(client, 3)
-      yield* nothingWrong(traffic)
-      assert.deepStrictEqual((yield* client.redis.status).slots[0]!.endpoint, address(sim, "a"))
-    }))
-})
-
-describe("a target in trouble", () => {
-  it.live("is tried again while it refuses its first dials", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance: brief })
-      yield* sim.refuse("b")
-      const traffic = yield* load(client.redis)
-      yield* sim.moving("a", { target: "b", time: "1 second" })
-      yield* waitUntil(Effect.sync(() => tags(client).includes("Retried")))
-      yield* sim.accept("b")
-      yield* handoffsEnded(client, 1)
-      yield* nothingWrong(traffic)
-      assert.strictEqual(tags(client).at(-1), "Completed")
-      const retried = client.handoffs.find((event) => event._tag === "Retried")
-      assert.strictEqual(retried?._tag === "Retried" && retried.error.reason._tag, "ConnectFailed")
-    }))
+      assert.strictEqual((yield* dials("b")).length, 8)
+    }).pipe(rehearse({ poolSize: 4 })))
 
   for (
-    const handshake of [
-      { _tag: "HangBeforeHello" },
-      { _tag: "HangAfterHello" },
-      { _tag: "NoAuth" },
-      { _tag: "DropAfterBytes", bytes: 0 },
-      { _tag: "DropAfterBytes", bytes: 1 },
-      { _tag: "DropAfterBytes", bytes: 60 },
-      { _tag: "DropAfterBytes", bytes: 140 }
-    ] satisfies ReadonlyArray<SimulatedRedis.Handshake>
+    const [what, move] of [
+      ["hears of it late", { step: "moving", at: "10 millis", node: "a", target: "b", time: "5 seconds" }],
+      ["never hears of it", announceMove("10 millis", 1, 5, addresses.b)]
+    ] satisfies ReadonlyArray<readonly [string, MaintenancePlan.StepInput]>
   ) {
-    const name = "bytes" in handshake ? `${handshake._tag} ${handshake.bytes}` : handshake._tag
-    it.live(`leaves the old connection as it was and tries again (${name})`, () =>
+    it.effect(`moves a connection that was being dialled when its endpoint was told to move and ${what}`, () =>
       Effect.gen(function*() {
-        const sim = yield* deploy(["a", "b"])
-        const client = yield* connect(sim, "a", { poolSize: 1, maintenance: brief })
-        yield* sim.handshake("b", handshake)
-        const traffic = yield* load(client.redis)
-        yield* sim.moving("a", { target: "b", time: "2 seconds" })
-        yield* waitUntil(Effect.sync(() => tags(client).includes("Retried")))
-        assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, address(sim, "a"))
-        yield* sim.handshake("b", { _tag: "Answer" })
-        yield* handoffsEnded(client, 1)
-        yield* nothingWrong(traffic)
-        assert.strictEqual(tags(client).at(-1), "Completed")
-        yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 1))
-      }))
+        const redis = yield* HitlessRedis.HitlessRedis
+        yield* begin({ step: "stall", at: 0, node: "a", duration: "300 millis" }, move)
+        // More than 256 unanswered commands make the pool grow.
+        const burst = yield* Effect.forkChild(
+          Effect.forEach(Array.from({ length: 600 }), () => redis.send("PING"), { concurrency: "unbounded" })
+        )
+        yield* advance("10 millis")
+        assert.deepStrictEqual(yield* dials("a"), [0, 0])
+        const announced = (yield* deeds).map(({ event }) => event).find((event) => "connections" in event)
+        assert.strictEqual(announced?.connections, 1)
+        yield* advance("1 second")
+        yield* Fiber.join(burst)
+        assert.deepStrictEqual(yield* slots, ["Serving b", "Serving b"])
+        yield* Rehearsal.assertHitless
+      }).pipe(rehearse({ poolSize: 2 })))
   }
 
-  it.live("makes the handoff fail in the end, and the old connection serves on", () =>
+  it.effect("acts once on a frame that arrives twice and on every connection", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance: { ...brief, maxHandoffRetries: 1 } })
-      yield* sim.handshake("b", { _tag: "NoAuth" })
-      const traffic = yield* load(client.redis)
-      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
-      yield* handoffsEnded(client, 1)
-      yield* nothingWrong(traffic)
-      assert.deepStrictEqual(tags(client), ["Queued", "Started", "Retried", "Failed"])
-      const status = yield* client.redis.status
-      assert.strictEqual(status.health, "degraded")
-      assert.strictEqual(status.slots[0]!.endpoint, address(sim, "a"))
-      const failed = status.lastHandoff
-      assert.strictEqual(failed?._tag === "Failed" && failed.error.reason._tag, "AuthenticationFailed")
-    }))
-
-  it.live("is not dialled any more while its circuit is open", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 1,
-        maintenance: { ...brief, maxHandoffRetries: 0, circuitBreaker: { failures: 1 } }
-      })
-      yield* sim.handshake("b", { _tag: "NoAuth" })
-      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
-      yield* handoffsEnded(client, 1)
-      yield* sim.push("a", ["MOVING", 2, 1, address(sim, "b")])
-      yield* handoffsEnded(client, 2)
-      const failed = client.handoffs.at(-1)
-      assert.strictEqual(failed?._tag === "Failed" && failed.error.reason._tag, "CircuitOpen")
-      assert.strictEqual(yield* sim.accepted("b"), 1)
-    }))
-
-  it.live("is found by ordinary reconnect when the server closes the old connection after all attempts", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance: { ...brief, maxHandoffRetries: 0 } })
-      yield* sim.refuse("b")
-      yield* sim.push("a", ["MOVING", 1, 30, address(sim, "b")])
-      yield* handoffsEnded(client, 1)
-      yield* sim.accept("b")
-      yield* sim.refuse("a")
-      yield* sim.kill("a")
-      assert.strictEqual(yield* client.redis.send("GET", "nothing"), null)
-      assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, address(sim, "b"))
-    }))
-
-  it.live("and reached in the end leaves no trace in the client's health", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 1,
-        maintenance: { ...brief, maxHandoffRetries: 0, relaxedTimeout: "50 millis" }
-      })
-      yield* sim.refuse("b")
-      yield* sim.push("a", ["MOVING", 1, 0, address(sim, "b")])
-      yield* handoffsEnded(client, 1)
-      assert.strictEqual((yield* client.redis.status).health, "degraded")
-      yield* sim.accept("b")
-      yield* sim.refuse("a")
-      yield* sim.kill("a")
-      assert.strictEqual(yield* client.redis.send("GET", "nothing"), null)
-      yield* waitUntil(Effect.map(client.redis.status, ({ health }) => health === "ok"))
-      assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, address(sim, "b"))
-    }))
-})
-
-describe("the announced time", () => {
-  const handoffs = (handoffTimeout: "1 second" | "600 millis") =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance: { ...maintenance, handoffTimeout } })
-      yield* sim.handshake("b", { _tag: "HangBeforeHello" })
-      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
-      const dialled = (count: number) =>
-        TestClock.withLive(waitUntil(Effect.map(sim.accepted("b"), (accepted) => accepted === count)))
-      yield* dialled(1)
-      return { client, dialled, ended: TestClock.withLive(handoffsEnded(client, 1)) }
-    })
-
-  it.effect("that one attempt uses up leaves none for another", () =>
-    Effect.gen(function*() {
-      const { client, ended } = yield* handoffs("1 second")
-      yield* TestClock.adjust("1 second")
-      yield* ended
-      assert.deepStrictEqual(tags(client), ["Queued", "Started", "Failed"])
-    }))
-
-  it.effect("is the limit of the last attempt too", () =>
-    Effect.gen(function*() {
-      const { client, dialled, ended } = yield* handoffs("600 millis")
-      yield* TestClock.adjust("600 millis")
-      // The first wait of three retries in a second is 63 ms, at most 1.2 times.
-      yield* TestClock.adjust("100 millis")
-      yield* dialled(2)
-      yield* TestClock.adjust("300 millis")
-      yield* ended
-      assert.deepStrictEqual(tags(client), ["Queued", "Started", "Retried", "Failed"])
-    }))
-})
-
-describe("a newer target", () => {
-  it.live("ends the attempts at the older one at once, though that one hangs", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b", "c"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 1,
-        maintenance: { ...maintenance, handoffTimeout: "1 hour" }
-      })
-      yield* sim.handshake("b", { _tag: "HangBeforeHello" })
-      const traffic = yield* load(client.redis)
-      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
-      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 1))
-      yield* sim.push("a", ["MOVING", 2, 1, address(sim, "c")])
-      yield* handoffsEnded(client, 1)
-      yield* nothingWrong(traffic)
-      assert.deepStrictEqual(story(sim, client), [
+      yield* openSlots("a", 2)
+      const traffic = yield* load
+      yield* run(
+        { step: "moving", at: 0, node: "a", target: "b", time: "1 second", seq: 9 },
+        { step: "duplicate", at: 0, node: "a" },
+        { step: "duplicate", at: "1 milli", node: "a" },
+        { step: "push", at: "500 millis", node: "b", elements: ["MOVING", 9, 1, addresses.b] }
+      )
+      yield* traffic.stop
+      assert.deepStrictEqual((yield* story).toSorted(), [
+        "Completed b",
+        "Completed b",
+        "Queued b",
         "Queued b",
         "Started b",
+        "Started b"
+      ])
+      assert.strictEqual((yield* dials("b")).length, 2)
+      assert.strictEqual((yield* notifications).length, 1)
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse({ poolSize: 2 })))
+
+  it.effect("ignores a move to where it already is", () =>
+    Effect.gen(function*() {
+      const traffic = yield* load
+      yield* run(
+        announceMove(0, 4, 1, database),
+        { step: "moving", at: "100 millis", node: "a", target: "b", time: "1 second", seq: 5 },
+        { step: "push", at: "200 millis", node: "b", elements: ["MOVING", 6, 1, addresses.b] }
+      )
+      yield* traffic.stop
+      assert.deepStrictEqual((yield* notifications).map(({ seq }) => seq), [4n, 5n, 6n])
+      assert.deepStrictEqual(yield* story, ["Queued b", "Started b", "Completed b"])
+      assert.deepStrictEqual([(yield* dials("a")).length, (yield* dials("b")).length], [1, 1])
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse()))
+
+  it.effect("follows the newest of two targets announced at once", () =>
+    Effect.gen(function*() {
+      yield* openSlots("a", 2)
+      const traffic = yield* load
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "Answer", delay: "100 millis" } },
+        { step: "moving", at: 0, node: "a", target: "b", time: "5 seconds" },
+        { step: "moving", at: "50 millis", node: "a", target: "c", time: "5 seconds" }
+      )
+      yield* advance("200 millis")
+      yield* traffic.stop
+      assert.deepStrictEqual(yield* slots, ["Serving c", "Serving c"])
+      assert.strictEqual(yield* connections("b"), 0)
+      // The second slot had to wait for the only worker.
+      assert.deepStrictEqual(yield* story, [
+        "Queued b",
+        "Started b",
+        "Queued b",
+        "Superseded b",
+        "Started c",
+        "Completed c",
         "Superseded b",
         "Started c",
         "Completed c"
       ])
-      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 0))
-    }))
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse({ poolSize: 2 })))
 
-  it.live("is not left for the older one, whose answer comes late", () =>
+  it.effect("goes on from node to node", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b", "c"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance })
-      yield* sim.handshake("b", { _tag: "Answer", delay: "300 millis" })
-      yield* sim.push("a", ["MOVING", 1, 1, address(sim, "b")])
-      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 1))
-      yield* sim.push("a", ["MOVING", 2, 1, address(sim, "c")])
-      yield* waitUntil(Effect.sync(() => story(sim, client).includes("Completed c")))
-      // The older target has answered, or was hung up on before it did.
-      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 0))
-      const { slots } = yield* client.redis.status
-      assert.deepStrictEqual(slots.map(({ endpoint, state }) => [state, endpoint]), [["Serving", address(sim, "c")]])
-      assert.notInclude(story(sim, client), "Completed b")
-    }))
+      const traffic = yield* load
+      yield* run(
+        { step: "moving", at: 0, node: "a", target: "b", time: "1 second" },
+        { step: "moving", at: "500 millis", node: "b", target: "c", time: "1 second" },
+        // When the first node has been left, and may be used again.
+        { step: "moving", at: "1100 millis", node: "c", target: "a", time: "1 second" }
+      )
+      yield* traffic.stop
+      assert.deepStrictEqual(yield* slots, ["Serving a"])
+      assert.deepStrictEqual((yield* story).filter((event) => event.startsWith("Completed")), [
+        "Completed b",
+        "Completed c",
+        "Completed a"
+      ])
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse()))
+})
+
+describe("a target in trouble", () => {
+  it.effect("is tried again after waits that double, as often as it may be", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "refuse", at: 0, node: "b" },
+        { step: "moving", at: 0, node: "a", target: "b", time: "16 seconds" },
+        // After the third attempt, at 3.6 s at the latest, and before the fourth, at 5.6 s at the earliest.
+        { step: "accept", at: "4 seconds", node: "b" }
+      )
+      yield* advance("15 seconds")
+      assert.deepStrictEqual(yield* story, [
+        "Queued b",
+        "Started b",
+        "Retried b",
+        "Retried b",
+        "Retried b",
+        "Completed b"
+      ])
+      // The waits of three retries add up to less than half of 16 s.
+      yield* assertWaits([1000, 2000, 4000])
+      const [, , first, second, third, completed] = yield* handoffs
+      assert.deepStrictEqual([first, second, third].map((event) => event?._tag === "Retried" && event.attempt), [
+        2,
+        3,
+        4
+      ])
+      const after = (event: typeof first) =>
+        event?._tag === "Retried" ? event.at + Duration.toMillis(event.delay) : Number.NaN
+      for (const [before, next] of [[first, second], [second, third], [third, completed]]) {
+        // Clocks count in floating-point milliseconds here.
+        assert.approximately(next!.at, after(before), 1)
+      }
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse()))
+
+  for (
+    // The announcement and each answer take the 2 ms of the load's latency, a dial and a close take none.
+    const [handshake, failsAt, reason] of [
+      [{ _tag: "HangBeforeHello" }, 252, "ConnectFailed"],
+      [{ _tag: "HangAfterHello" }, 252, "ConnectFailed"],
+      [{ _tag: "NoAuth" }, 4, "AuthenticationFailed"],
+      [{ _tag: "DropAfterBytes", bytes: 0 }, 2, "ConnectFailed"],
+      [{ _tag: "DropAfterBytes", bytes: 1 }, 4, "ConnectFailed"],
+      [{ _tag: "DropAfterBytes", bytes: 60 }, 4, "ConnectFailed"],
+      [{ _tag: "DropAfterBytes", bytes: 140 }, 4, "ConnectFailed"]
+    ] satisfies ReadonlyArray<readonly [SimulatedRedis.Handshake, number, "AuthenticationFailed" | "ConnectFailed"]>
+  ) {
+    const name = "bytes" in handshake ? `${handshake._tag} ${handshake.bytes}` : handshake._tag
+    it.effect(`leaves the old connection as it was and tries again (${name})`, () =>
+      Effect.gen(function*() {
+        const traffic = yield* load
+        yield* begin(
+          { step: "handshake", at: 0, node: "b", handshake },
+          { step: "moving", at: 0, node: "a", target: "b", time: "2 seconds" },
+          // After the first failure, and before the last attempt.
+          { step: "handshake", at: "270 millis", node: "b", handshake: answer }
+        )
+        yield* advance("260 millis")
+        const [, , retried] = yield* handoffs
+        assert.strictEqual(retried?._tag === "Retried" && retried.error.reason._tag, reason)
+        assert.strictEqual(retried?.at, failsAt)
+        assert.deepStrictEqual(yield* slots, ["Moving redis.test"])
+        yield* advance("1 second")
+        yield* traffic.stop
+        assert.strictEqual((yield* story).at(-1), "Completed b")
+        assert.deepStrictEqual([yield* connections("a"), yield* connections("b")], [0, 1])
+        yield* Rehearsal.assertHitless
+      }).pipe(rehearse({ maintenance: { handoffTimeout: "250 millis" } })))
+  }
+
+  it.effect("makes the handoff fail in the end, and the old connection serves on", () =>
+    Effect.gen(function*() {
+      const traffic = yield* load
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "NoAuth" } },
+        announceMove(0, 1, 1, addresses.b)
+      )
+      yield* advance("2 seconds")
+      yield* traffic.stop
+      assert.deepStrictEqual(yield* story, ["Queued b", "Started b", "Retried b", "Failed b"])
+      assert.deepStrictEqual(yield* slots, ["Serving redis.test"])
+      const { health, lastHandoff } = yield* status
+      assert.strictEqual(health, "degraded")
+      assert.strictEqual(lastHandoff?._tag === "Failed" && lastHandoff.error.reason._tag, "AuthenticationFailed")
+      yield* Rehearsal.assertNoneFailed
+      yield* Rehearsal.assertEachRanOnce
+      yield* Rehearsal.assertNothingLeftOpen
+    }).pipe(rehearse({ maintenance: { handoffTimeout: "250 millis", maxHandoffRetries: 1 } })))
+
+  it.effect("is not dialled any more while its circuit is open", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "NoAuth" } },
+        announceMove(0, 1, 1, addresses.b),
+        { step: "handshake", at: "1 second", node: "b", handshake: answer },
+        announceMove("59 seconds", 2, 1, addresses.b),
+        announceMove("61 seconds", 3, 1, addresses.b)
+      )
+      yield* advance("60 seconds")
+      const failed = (yield* handoffs).at(-1)
+      assert.strictEqual(failed?._tag === "Failed" && failed.error.reason._tag, "CircuitOpen")
+      assert.deepStrictEqual(yield* dials("b"), [0])
+      yield* advance("2 seconds")
+      assert.deepStrictEqual(yield* dials("b"), [0, 61_000])
+      assert.deepStrictEqual(yield* slots, ["Serving b"])
+    }).pipe(rehearse({
+      maintenance: { handoffTimeout: "250 millis", maxHandoffRetries: 0, circuitBreaker: { failures: 1 } }
+    })))
+
+  it.effect("is found by ordinary reconnect when the server closes the old connection after all attempts", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "refuse", at: 0, node: "b" },
+        announceMove(0, 1, 30, addresses.b),
+        { step: "accept", at: "1 second", node: "b" },
+        { step: "refuse", at: "2 seconds", node: "a" },
+        { step: "kill", at: "2 seconds", node: "a" }
+      )
+      yield* advance("1 second")
+      assert.deepStrictEqual(yield* timedStory, ["0 Queued b", "0 Started b", "0 Failed b"])
+      yield* advance("1 second")
+      const redis = yield* HitlessRedis.HitlessRedis
+      assert.strictEqual(yield* redis.send("GET", "nothing"), null)
+      assert.deepStrictEqual(yield* slots, ["Serving b"])
+      assert.deepStrictEqual(yield* dials("b"), [2000])
+    }).pipe(rehearse({ maintenance: { maxHandoffRetries: 0 } })))
+
+  it.effect("and reached in the end leaves no trace in the client's health", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "refuse", at: 0, node: "b" },
+        announceMove(0, 1, 0, addresses.b),
+        { step: "accept", at: "1 second", node: "b" },
+        { step: "refuse", at: "2 seconds", node: "a" },
+        { step: "kill", at: "2 seconds", node: "a" }
+      )
+      yield* advance("1999 millis")
+      assert.strictEqual((yield* status).health, "degraded")
+      yield* advance("1 milli")
+      assert.deepStrictEqual(yield* slots, ["Serving b"])
+      assert.strictEqual((yield* status).health, "ok")
+    }).pipe(
+      rehearse({ maintenance: { handoffTimeout: "250 millis", maxHandoffRetries: 0, relaxedTimeout: "50 millis" } })
+    ))
+})
+
+describe("the announced time", () => {
+  it.effect("that one attempt uses up leaves none for another", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "HangBeforeHello" } },
+        announceMove(0, 1, 1, addresses.b)
+      )
+      yield* advance("1 minute")
+      assert.deepStrictEqual(yield* timedStory, ["0 Queued b", "0 Started b", "1000 Failed b"])
+    }).pipe(rehearse({ maintenance: { handoffTimeout: "1 second" } })))
+
+  it.effect("is the limit of the last attempt too", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "HangBeforeHello" } },
+        announceMove(0, 1, 1, addresses.b)
+      )
+      yield* advance("1 minute")
+      assert.deepStrictEqual(yield* timedStory, ["0 Queued b", "0 Started b", "600 Retried b", "1000 Failed b"])
+      // The first wait of three retries in a second.
+      yield* assertWaits([62.5])
+    }).pipe(rehearse({ maintenance: { handoffTimeout: "600 millis" } })))
+})
+
+describe("a newer target", () => {
+  it.effect("ends the attempts at the older one at once, though that one hangs", () =>
+    Effect.gen(function*() {
+      const traffic = yield* load
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "HangBeforeHello" } },
+        announceMove(0, 1, 1, addresses.b),
+        announceMove("200 millis", 2, 1, addresses.c)
+      )
+      yield* advance("300 millis")
+      yield* traffic.stop
+      // Everything that nodes send, the announcements too, comes 2 ms late.
+      assert.deepStrictEqual(yield* timedStory, [
+        "2 Queued b",
+        "2 Started b",
+        "202 Superseded b",
+        "202 Started c",
+        "204 Completed c"
+      ])
+      assert.strictEqual(yield* connections("b"), 0)
+      yield* Rehearsal.assertNoneFailed
+      yield* Rehearsal.assertEachRanOnce
+    }).pipe(rehearse({ maintenance: { handoffTimeout: "1 hour" } })))
+
+  it.effect("is not left for the older one, whose answer comes late", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "Answer", delay: "300 millis" } },
+        announceMove(0, 1, 1, addresses.b),
+        announceMove("100 millis", 2, 1, addresses.c)
+      )
+      yield* advance("1 second")
+      assert.deepStrictEqual(yield* slots, ["Serving c"])
+      assert.deepStrictEqual(yield* timedStory, [
+        "0 Queued b",
+        "0 Started b",
+        "100 Superseded b",
+        "100 Started c",
+        "100 Completed c"
+      ])
+      // The older target was hung up on before it answered.
+      assert.deepStrictEqual([yield* dials("b"), yield* connections("b")], [[0], 0])
+    }).pipe(rehearse()))
 })
 
 describe("an old server in trouble", () => {
-  it.live("closes early, while the target shakes hands: reads are answered by the target", () =>
+  it.effect("closes early, while the target shakes hands: reads are answered by the target", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 1,
-        maintenance
-      })
-      yield* client.redis.send("SET", "key", "value")
-      yield* sim.handshake("b", { _tag: "Answer", delay: "100 millis" })
-      yield* sim.stall("a", "10 seconds")
-      const reads = yield* Effect.forkScoped(
-        Effect.forEach(Array.from({ length: 50 }), () => client.redis.send("GET", "key"), { concurrency: "unbounded" })
+      const redis = yield* HitlessRedis.HitlessRedis
+      yield* redis.send("SET", "key", "value")
+      yield* begin(
+        { step: "stall", at: 0, node: "a", duration: "10 seconds" },
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "Answer", delay: "100 millis" } },
+        { step: "moving", at: 0, node: "a", target: "b", time: "5 seconds" },
+        { step: "kill", at: "50 millis", node: "a" }
       )
-      yield* sim.moving("a", { target: "b", time: "5 seconds" })
-      yield* waitUntil(Effect.map(sim.accepted("b"), (count) => count > 0))
-      yield* sim.kill("a")
+      const reads = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 50 }), () => redis.send("GET", "key"), { concurrency: "unbounded" })
+      )
+      // When the handoff's dial has been answered, however the slot looks for a connection of its own meanwhile.
+      yield* advance("100 millis")
       assert.deepStrictEqual([...new Set(yield* Fiber.join(reads))], ["value"])
-      yield* waitUntil(Effect.map(sim.connections("b"), (count) => count === 1))
-      yield* waitUntil(Effect.map(client.redis.status, ({ slots }) => slots[0]!.endpoint === address(sim, "b")))
-    }))
+      assert.deepStrictEqual(yield* slots, ["Serving b"])
+      yield* advance("100 millis")
+      assert.strictEqual(yield* connections("b"), 1)
+      yield* Rehearsal.assertLongestWait("100 millis")
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse()))
 
-  for (const [fate, handshake] of [["hangs", "HangBeforeHello"], ["answers late", "Answer"]] as const) {
-    it.live(`closes, and a new connection to it is made while the attempt ${fate}: that one moves too`, () =>
+  for (
+    const [fate, handshake, end] of [
+      ["hangs", { _tag: "HangBeforeHello" }, ["3550 Superseded b", "3550 Started b", "3550 Completed b"]],
+      ["answers late", { _tag: "Answer", delay: "500 millis" }, ["3450 Completed b"]]
+    ] satisfies ReadonlyArray<readonly [string, SimulatedRedis.Handshake, ReadonlyArray<string>]>
+  ) {
+    it.effect(`closes, and a new connection to it is made while the attempt ${fate}: that one moves too`, () =>
       Effect.gen(function*() {
-        const sim = yield* deploy(["a", "b"])
-        const client = yield* connect(sim, "a", {
-          poolSize: 1,
-          connectTimeout: "100 millis",
-          maintenance: { ...maintenance, handoffTimeout: "600 millis", maxHandoffRetries: 0 }
-        })
-        yield* sim.handshake(
-          "b",
-          handshake === "Answer" ? { _tag: handshake, delay: "500 millis" } : { _tag: handshake }
+        yield* begin(
+          { step: "handshake", at: 0, node: "b", handshake },
+          announceMove("2950 millis", 1, 30, addresses.b),
+          // After 2 s a lost connection is no reason to wait before the next dial.
+          { step: "kill", at: "3 seconds", node: "a" },
+          // The slot gives the target the 100 ms of a dial, and goes back.
+          { step: "handshake", at: "3200 millis", node: "b", handshake: answer }
         )
-        yield* sim.push("a", ["MOVING", 1, 30, address(sim, "b")])
-        yield* waitUntil(Effect.map(sim.accepted("b"), (count) => count === 1))
-        yield* sim.kill("a")
-        yield* waitUntil(Effect.map(sim.accepted("a"), (count) => count === 2))
-        yield* sim.handshake("b", { _tag: "Answer" })
-        const onTarget = Effect.map(
-          client.redis.status,
-          ({ slots }) => slots[0]!.state === "Serving" && slots[0]!.endpoint === address(sim, "b")
-        )
-        yield* waitUntil(onTarget)
-        const outcomes = () => tags(client).filter((tag) => tag !== "Queued" && tag !== "Retried")
-        yield* waitUntil(Effect.sync(() => outcomes().length % 2 === 0))
-        outcomes().forEach((tag, i) => assert.strictEqual(tag === "Started", i % 2 === 0, outcomes().join()))
-        assert.isTrue(yield* onTarget)
-      }))
+        yield* advance("3200 millis")
+        assert.deepStrictEqual(yield* dials("a"), [0, 3100])
+        yield* advance("1 second")
+        assert.deepStrictEqual(yield* slots, ["Serving b"])
+        assert.deepStrictEqual(yield* timedStory, ["2950 Queued b", "2950 Started b", ...end])
+      }).pipe(rehearse({
+        connectTimeout: "100 millis",
+        maintenance: { handoffTimeout: "600 millis", maxHandoffRetries: 0 }
+      })))
   }
 
-  it.live("owes replies at the swap: they are delivered by the old connection before it closes", () =>
+  it.effect("owes replies at the swap: they are delivered by the old connection before it closes", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 1,
-        maintenance
-      })
-      yield* sim.stall("a", "400 millis")
-      const writes = yield* Effect.forkScoped(
-        Effect.forEach(Array.from({ length: 50 }), () => client.redis.send("INCR", "owed"), {
-          concurrency: "unbounded"
-        }),
+      const redis = yield* HitlessRedis.HitlessRedis
+      yield* begin({ step: "stall", at: 0, node: "a", duration: "400 millis" })
+      const writes = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 50 }), () => redis.send("INCR", "owed"), { concurrency: "unbounded" }),
         { startImmediately: true }
       )
-      yield* sim.moving("a", { target: "b", time: "5 seconds" })
-      yield* handoffsEnded(client, 1)
-      assert.strictEqual((yield* client.redis.status).draining, 1)
-      const replies = yield* Fiber.join(writes)
-      assert.deepStrictEqual(
-        replies.toSorted((a, b) => Number(a) - Number(b)),
-        Array.from({ length: 50 }, (_, i) => i + 1)
-      )
-      assert.strictEqual(yield* client.redis.send("GET", "owed"), "50")
-      yield* waitUntil(Effect.map(sim.connections("a"), (count) => count === 0))
-    }))
+      yield* begin({ step: "moving", at: 0, node: "a", target: "b", time: "5 seconds" })
+      yield* advance("399 millis")
+      assert.deepStrictEqual(yield* slots, ["Serving b"])
+      assert.strictEqual((yield* status).draining, 1)
+      assert.strictEqual((yield* Rehearsal.report).pending, 50)
+      yield* advance("1 milli")
+      assert.deepStrictEqual(yield* Fiber.join(writes), Array.from({ length: 50 }, (_, i) => i + 1))
+      assert.strictEqual(yield* redis.send("GET", "owed"), "50")
+      assert.strictEqual(yield* connections("a"), 0)
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse()))
 })
 
 describe("what does not move anything", () => {
-  it.live("a completion that is replayed to a new connection opens and closes no window", () =>
+  it.effect("a completion that is replayed to a new connection opens and closes no window", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a"])
-      const first = yield* connect(sim, "a", { poolSize: 1, maintenance })
-      yield* sim.migrating("a", { time: "1 second" })
-      yield* sim.migrated("a")
-      yield* waitUntil(Effect.sync(() => first.notifications.length === 2))
-      const second = yield* connect(sim, "a", { poolSize: 1, maintenance })
-      yield* second.redis.send("PING")
-      const status = yield* second.redis.status
-      assert.deepStrictEqual(status.windows, [])
-      assert.strictEqual(status.health, "ok")
-    }))
+      const another = Effect.flatMap(
+        HitlessRedis.make({ host: MaintenancePlan.databaseName, poolSize: 1 }),
+        (redis) => redis.status
+      )
+      const labels = ({ windows }: HitlessRedis.Status) => windows.map(({ label }) => label)
+      yield* begin(
+        { step: "migrating", at: 0, node: "a", time: "1 second" },
+        { step: "migrated", at: "1 second", node: "a" },
+        { step: "migrating", at: "3 seconds", node: "a", time: "1 second" },
+        { step: "replay", at: "4 seconds", node: "a" }
+      )
+      yield* advance("2 seconds")
+      assert.strictEqual((yield* notifications).length, 2)
+      const second = yield* another
+      assert.deepStrictEqual(labels(second), [])
+      assert.strictEqual(second.health, "ok")
+      yield* advance("2 seconds")
+      // The completion is that of the window before, for who has heard of it and for who has not.
+      assert.deepStrictEqual(labels(yield* status), ["MIGRATING 3"])
+      assert.deepStrictEqual(labels(yield* another), ["MIGRATING 3"])
+    }).pipe(Effect.scoped, rehearse()))
 
-  it.live("a null target, a malformed frame and an unknown push leave the connection serving", () =>
+  it.effect("a null target, a malformed frame and an unknown push leave the connection serving", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance })
-      yield* sim.push("a", ["MOVING", "what", 1, "nowhere"])
-      yield* sim.push("a", ["MOVING", 3, 1, "not:an:address"])
-      yield* sim.push("a", ["SOMETHING_NEW", 3])
-      yield* sim.moving("a", { target: null, time: "30 seconds" })
-      yield* waitUntil(Effect.sync(() => client.notifications.length === 1))
-      assert.strictEqual(yield* client.redis.send("PING"), "PONG")
-      assert.strictEqual(yield* sim.accepted("a"), 1)
-      assert.deepStrictEqual(client.handoffs, [])
-    }))
+      yield* begin(
+        { step: "malformed", at: 0, node: "a" },
+        { step: "push", at: 0, node: "a", elements: ["MOVING", "what", 1, "nowhere"] },
+        { step: "push", at: 0, node: "a", elements: ["MOVING", 3, 1, "not:an:address"] },
+        { step: "push", at: 0, node: "a", elements: ["SOMETHING_NEW", 3] },
+        { step: "moving", at: 0, node: "a", target: null, time: "30 seconds" }
+      )
+      yield* advance("10 seconds")
+      const redis = yield* HitlessRedis.HitlessRedis
+      assert.strictEqual(yield* redis.send("PING"), "PONG")
+      assert.deepStrictEqual((yield* notifications).map(({ _tag }) => _tag), ["Moving"])
+      assert.deepStrictEqual(yield* dials("a"), [0])
+      assert.deepStrictEqual(yield* handoffs, [])
+    }).pipe(rehearse()))
 
-  it.live("mode disabled: nothing is asked for and nothing is heard", () =>
+  it.effect("mode disabled: nothing is asked for and nothing is heard", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 1, maintenance: { mode: "disabled" } })
-      yield* client.redis.send("PING")
-      assert.isFalse((yield* sim.log).some(({ event }) => event._tag === "OptedIn"))
-      assert.deepStrictEqual((yield* client.redis.status).endpoints, [])
-    }))
+      yield* begin({ step: "moving", at: 0, node: "a", target: "b", time: "30 seconds" })
+      yield* advance("1 second")
+      const redis = yield* HitlessRedis.HitlessRedis
+      assert.strictEqual(yield* redis.send("PING"), "PONG")
+      assert.isFalse((yield* deeds).some(({ event }) => event._tag === "OptedIn"))
+      assert.deepStrictEqual((yield* status).endpoints, [])
+      assert.deepStrictEqual(yield* notifications, [])
+      assert.deepStrictEqual(yield* slots, ["Serving redis.test"])
+    }).pipe(rehearse({ maintenance: { mode: "disabled" } })))
 })
 
 describe("relaxed timeouts", () => {
-  const commandTimeout = "150 millis"
+  const client = { commandTimeout: "150 millis" } as const
 
-  it.live("carry commands through a stall that was announced, also those in flight", () =>
+  it.effect("carry commands through a stall that was announced, also those in flight", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a"])
-      const client = yield* connect(sim, "a", { poolSize: 1, commandTimeout, maintenance })
-      yield* sim.stall("a", "600 millis")
-      const inFlight = yield* Effect.forkScoped(client.redis.send("PING"), { startImmediately: true })
-      yield* sim.migrating("a", { time: "5 seconds" })
-      yield* waitUntil(Effect.sync(() => client.notifications.length === 1))
-      assert.strictEqual((yield* client.redis.status).health, "maintenance")
-      assert.deepStrictEqual([yield* client.redis.send("PING"), yield* Fiber.join(inFlight)], ["PONG", "PONG"])
-    }))
+      yield* begin({ step: "stall", at: 0, node: "a", duration: "9900 millis" })
+      const inFlight = yield* send("ECHO", "in flight")
+      yield* begin({ step: "migrating", at: "100 millis", node: "a", time: "5 seconds" })
+      yield* advance("100 millis")
+      assert.strictEqual((yield* status).health, "maintenance")
+      const later = yield* send("ECHO", "later")
+      yield* advance("9800 millis")
+      assert.deepStrictEqual([yield* Fiber.join(inFlight), yield* Fiber.join(later)], ["in flight", "later"])
+      yield* Rehearsal.assertLongestWait("9900 millis")
+    }).pipe(rehearse(client)))
 
-  it.live("end with the completion: then a stall fails commands by their own deadline, and says so", () =>
+  it.effect("end with the completion: then a stall fails commands by their own deadline, and says so", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a"])
-      const client = yield* connect(sim, "a", { poolSize: 1, commandTimeout, maintenance })
-      yield* sim.failingOver("a", { time: "30 seconds" })
-      yield* sim.failedOver("a")
-      yield* waitUntil(Effect.sync(() => client.notifications.length === 2))
-      yield* sim.stall("a", "1 second")
-      const error = yield* Effect.flip(client.redis.send("PING"))
-      assert.strictEqual(error.reason._tag, "CommandTimeout")
-      assert.isTrue(error.mayHaveExecuted)
-    }))
+      yield* begin(
+        { step: "failingOver", at: 0, node: "a", time: "30 seconds" },
+        { step: "failedOver", at: "1 second", node: "a" },
+        { step: "stall", at: "1 second", node: "a", duration: "1 second" }
+      )
+      yield* advance("1 second")
+      const ping = yield* send("PING")
+      yield* advance("150 millis")
+      const { reason } = yield* Effect.flip(Fiber.join(ping))
+      assert.strictEqual(reason._tag, "CommandTimeout")
+      assert.isTrue(reason.mayHaveExecuted)
+      assert.deepStrictEqual((yield* Rehearsal.report).longestWait?.waited, Duration.millis(150))
+    }).pipe(rehearse(client)))
 
-  it.live("hold for a while on the connection that a handoff made", () =>
+  it.effect("end by themselves when the completion never comes", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", { poolSize: 1, commandTimeout, maintenance })
-      yield* sim.moving("a", { target: "b", time: "1 second" })
-      yield* handoffsEnded(client, 1)
-      yield* sim.stall("b", "500 millis")
-      assert.strictEqual(yield* client.redis.send("PING"), "PONG")
-    }))
+      yield* begin(
+        { step: "failingOver", at: 0, node: "a", time: "30 seconds" },
+        // The announced time and the relaxed timeout of 10 s.
+        { step: "stall", at: "39 seconds", node: "a", duration: "500 millis" },
+        { step: "stall", at: "40 seconds", node: "a", duration: "500 millis" }
+      )
+      for (const [wait, outcome] of [["39 seconds", "Success"], ["500 millis", "Failure"]] as const) {
+        yield* advance(wait)
+        const ping = yield* send("PING")
+        yield* advance("500 millis")
+        assert.strictEqual((yield* Fiber.await(ping))._tag, outcome)
+      }
+    }).pipe(rehearse(client)))
+
+  it.effect("hold for a while on the connection that a handoff made", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "moving", at: 0, node: "a", target: "b", time: "1 second" },
+        // Twice the relaxed timeout of 10 s.
+        { step: "stall", at: "19 seconds", node: "b", duration: "500 millis" },
+        { step: "stall", at: "20 seconds", node: "b", duration: "500 millis" }
+      )
+      for (const [wait, outcome] of [["19 seconds", "Success"], ["500 millis", "Failure"]] as const) {
+        yield* advance(wait)
+        const ping = yield* send("PING")
+        yield* advance("500 millis")
+        assert.strictEqual((yield* Fiber.await(ping))._tag, outcome)
+      }
+    }).pipe(rehearse(client)))
 })
 
 describe("the queue and its workers", () => {
-  it.live("waits for room when it is full, says so, and loses no handoff", () =>
+  it.effect("waits for room when it is full, says so, and loses no handoff", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 6,
-        maintenance: { ...maintenance, handoffQueueSize: 1 }
-      })
-      yield* openSlots(sim, "a", client, 6)
-      yield* sim.handshake("b", { _tag: "Answer", delay: "50 millis" })
-      const traffic = yield* load(client.redis)
-      yield* sim.moving("a", { target: "b", time: "5 seconds" })
-      yield* handoffsEnded(client, 6)
-      yield* nothingWrong(traffic)
-      assert.strictEqual(tags(client).filter((tag) => tag === "Completed").length, 6)
-      assert.isTrue(client.handoffs.some((event) => event._tag === "Queued" && event.waited))
-    }))
+      yield* openSlots("a", 6)
+      const traffic = yield* load
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "Answer", delay: "50 millis" } },
+        { step: "moving", at: 0, node: "a", target: "b", time: "5 seconds" }
+      )
+      // Three rounds of the two workers.
+      yield* advance("200 millis")
+      yield* traffic.stop
+      const events = yield* handoffs
+      assert.strictEqual(events.filter(({ _tag }) => _tag === "Completed").length, 6)
+      assert.isTrue(events.some((event) => event._tag === "Queued" && event.waited))
+      yield* Rehearsal.assertHitless
+    }).pipe(rehearse({ poolSize: 6, maintenance: { handoffQueueSize: 1 } })))
 
-  it.live("gives a slot that waited for a worker past the announced time a whole attempt", () =>
+  it.effect("gives a slot that waited for a worker past the announced time a whole attempt", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 6,
-        maintenance: { ...maintenance, handoffTimeout: "1 second", maxHandoffRetries: 0 }
-      })
-      yield* openSlots(sim, "a", client, 6)
+      yield* openSlots("a", 6)
       // Two workers are held by the first two slots until the announced time is over.
-      yield* sim.handshake("b", { _tag: "HangBeforeHello" })
-      yield* sim.push("a", ["MOVING", 1, 0, address(sim, "b")])
-      yield* waitUntil(Effect.map(sim.accepted("b"), (count) => count === 2))
-      yield* sim.handshake("b", { _tag: "Answer" })
-      yield* handoffsEnded(client, 6)
-      assert.strictEqual(tags(client).filter((tag) => tag === "Failed").length, 2)
-      assert.strictEqual(tags(client).filter((tag) => tag === "Completed").length, 4)
-    }))
+      yield* begin(
+        { step: "handshake", at: 0, node: "b", handshake: { _tag: "HangBeforeHello" } },
+        announceMove(0, 1, 0, addresses.b),
+        { step: "handshake", at: "500 millis", node: "b", handshake: { _tag: "Answer", delay: "900 millis" } }
+      )
+      yield* advance("10 seconds")
+      const durations = (tag: string) =>
+        Effect.map(
+          handoffs,
+          (events) =>
+            events.flatMap((event) =>
+              event._tag === tag && "duration" in event ? [Duration.toMillis(event.duration)] : []
+            )
+        )
+      assert.deepStrictEqual(yield* durations("Failed"), [1000, 1000])
+      assert.deepStrictEqual(yield* durations("Completed"), [900, 900, 900, 900])
+    }).pipe(rehearse({ poolSize: 6, maintenance: { handoffTimeout: "1 second", maxHandoffRetries: 0 } })))
 
   it.effect("spreads the waits of all retries over half of the time there is", () =>
     Effect.gen(function*() {
@@ -582,48 +721,33 @@ describe("the queue and its workers", () => {
 })
 
 describe("closing", () => {
-  for (
-    const handshake of [
-      { _tag: "HangBeforeHello" },
-      { _tag: "HangAfterHello" }
-    ] satisfies ReadonlyArray<SimulatedRedis.Handshake>
-  ) {
-    it.live(`in the middle of a handoff leaves nothing open (${handshake._tag})`, () =>
+  for (const handshake of [{ _tag: "HangBeforeHello" }, { _tag: "HangAfterHello" }] as const) {
+    it.effect(`in the middle of a handoff leaves nothing open (${handshake._tag})`, () =>
       Effect.gen(function*() {
-        const sim = yield* deploy(["a", "b"])
-        const client = yield* connect(sim, "a", {
-          poolSize: 2,
-          maintenance: { ...maintenance, handoffTimeout: "1 hour" }
-        })
-        yield* openSlots(sim, "a", client, 2)
-        yield* sim.handshake("b", handshake)
-        yield* sim.moving("a", { target: "b", time: "30 seconds" })
-        yield* waitUntil(Effect.map(sim.connections("b"), (count) => count > 0))
-        yield* client.close
-        yield* waitUntil(
-          Effect.map(
-            Effect.all([sim.connections("a"), sim.connections("b")]),
-            ([a, b]) => a === 0 && b === 0
-          )
+        yield* openSlots("a", 2)
+        yield* begin(
+          { step: "handshake", at: 0, node: "b", handshake },
+          { step: "moving", at: 0, node: "a", target: "b", time: "30 seconds" }
         )
-        const error = yield* Effect.flip(client.redis.send("PING"))
+        yield* advance("1 second")
+        assert.strictEqual(yield* connections("b"), 1)
+        yield* Rehearsal.assertNothingLeftOpen
+        const redis = yield* HitlessRedis.HitlessRedis
+        const error = yield* Effect.flip(redis.send("PING"))
         assert.strictEqual(error.reason._tag, "Closed")
-      }))
+      }).pipe(rehearse({ poolSize: 2, maintenance: { handoffTimeout: "1 hour" } })))
   }
 
-  it.live("while an old connection drains delivers what it owes", () =>
+  it.effect("while an old connection drains delivers what it owes", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connect(sim, "a", {
-        poolSize: 1,
-        maintenance
-      })
-      yield* sim.stall("a", "300 millis")
-      const owed = yield* Effect.forkScoped(client.redis.send("PING"), { startImmediately: true })
-      yield* sim.moving("a", { target: "b", time: "5 seconds" })
-      yield* handoffsEnded(client, 1)
-      yield* client.close
+      yield* begin({ step: "stall", at: 0, node: "a", duration: "300 millis" })
+      const owed = yield* send("PING")
+      yield* begin({ step: "moving", at: 0, node: "a", target: "b", time: "5 seconds" })
+      yield* advance("100 millis")
+      assert.deepStrictEqual(yield* slots, ["Serving b"])
+      assert.strictEqual((yield* status).draining, 1)
+      yield* Rehearsal.assertNothingLeftOpen
       assert.strictEqual(yield* Fiber.join(owed), "PONG")
-      yield* waitUntil(Effect.map(sim.connections("a"), (count) => count === 0))
-    }))
+      yield* Rehearsal.assertNoneFailed
+    }).pipe(rehearse()))
 })

@@ -3,10 +3,8 @@
  * the end.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -18,9 +16,23 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Config, Endpoint, HitlessRedis, Metrics } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
-import type { SimulatedRedis } from "hitless/testing"
-import { type Client, connect, deploy, handoffsEnded, openSlots, waitUntil } from "./support/deployment.ts"
+import { Rehearsal, type SimulatedRedis } from "hitless/testing"
+import { type Client, connect, deploy, handoffsEnded, waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
+import {
+  addresses,
+  advance,
+  announceMove,
+  begin,
+  database,
+  dials,
+  notifications,
+  openSlots,
+  rehearse,
+  send,
+  slots,
+  status
+} from "./support/rehearsal.ts"
 
 /** What fails on purpose is not logged. */
 const maintenance = { handoffTimeout: "250 millis", postHandoffRelaxedDuration: 0, logLevel: "Error" } as const
@@ -32,71 +44,12 @@ const portOf = (sim: SimulatedRedis.SimulatedRedis, node: string): number => {
   return endpoint._tag === "Tcp" ? endpoint.port : 0
 }
 
-/** The real clock, which can be put forward, and which knows who sleeps on it. */
-const makeClock = Effect.map(Clock.Clock, (real) => {
-  let ahead = 0
-  const sleepers = new Set<{ readonly until: number; readonly wake: Deferred.Deferred<void> }>()
-  const millis = () => real.currentTimeMillisUnsafe() + ahead
-  const nanos = () => real.currentTimeNanosUnsafe() + BigInt(ahead) * 1_000_000n
-  const clock: Clock.Clock = {
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: real.monotonicTimeNanos,
-    sleep: (duration) =>
-      Effect.suspend(() => {
-        const sleeper = { until: millis() + Duration.toMillis(duration), wake: Deferred.makeUnsafe<void>() }
-        sleepers.add(sleeper)
-        return Effect.ensuring(
-          Effect.raceFirst(real.sleep(duration), Deferred.await(sleeper.wake)),
-          Effect.sync(() => sleepers.delete(sleeper))
-        )
-      })
-  }
-  return {
-    clock,
-    sleeping: () => sleepers.size,
-    putForward: (duration: Duration.Input) =>
-      Effect.sync(() => {
-        ahead += Duration.toMillis(Duration.fromInputUnsafe(duration))
-        for (const { until, wake } of sleepers) {
-          if (until <= millis()) Deferred.doneUnsafe(wake, Exit.void)
-        }
-      })
-  }
+/** Nothing answers any more, and the client has noticed. */
+const takeAway = Effect.fnUntraced(function*(sim: SimulatedRedis.SimulatedRedis, client: Client) {
+  yield* sim.refuse("a")
+  yield* sim.kill("a")
+  yield* waitUntil(Effect.map(client.redis.status, ({ slots }) => slots[0]!.state === "Reconnecting"))
 })
-
-/** Opens a client that has followed a move to `target` which is over since `ago`, with its windows. */
-const connectMoved = Effect.fnUntraced(function*(
-  sim: SimulatedRedis.SimulatedRedis,
-  target: string,
-  ago: Duration.Input,
-  options: Config.Options
-) {
-  const time = yield* makeClock
-  const client = yield* Effect.provideService(connect(sim, "a", options), Clock.Clock, time.clock)
-  yield* sim.push("a", ["MOVING", 1, 0, target])
-  yield* handoffsEnded(client, 1)
-  yield* time.putForward(ago)
-  return client
-})
-
-/** Longer than the window of a move, shorter than its target is worth a dial. */
-const recently = "15 seconds"
-
-const stateIs = (client: Client, state: string) =>
-  waitUntil(Effect.map(client.redis.status, ({ slots }) => slots[0]!.state === state))
-
-/** Nothing answers at these nodes, and the client has noticed. */
-const takeAway = Effect.fnUntraced(
-  function*(sim: SimulatedRedis.SimulatedRedis, nodes: ReadonlyArray<string>, client: Client) {
-    for (const node of nodes) yield* sim.refuse(node)
-    for (const node of nodes) yield* sim.kill(node)
-    yield* stateIs(client, "Reconnecting")
-  }
-)
 
 /** A client of a raw server, and the effect that closes it. */
 const connectRaw = Effect.fnUntraced(function*(port: number, options: Config.Options = {}) {
@@ -111,68 +64,66 @@ const connectRaw = Effect.fnUntraced(function*(port: number, options: Config.Opt
 const now = { startImmediately: true } as const
 
 describe("a database that is known by two addresses", () => {
-  it.live("is left at both of them when both are told to move", () =>
+  it.effect("is left at both of them when both are told to move", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connectMoved(sim, `localhost:${portOf(sim, "a")}`, recently, { poolSize: 2, maintenance })
-      yield* openSlots(sim, "a", client, 2)
-      const before = yield* client.redis.status
-      assert.deepStrictEqual(before.slots.map(({ endpoint }) => endpoint), [
-        `localhost:${portOf(sim, "a")}`,
-        address(sim, "a")
-      ])
-      yield* sim.moving("a", { target: "b", time: "30 seconds", seq: 2 })
-      yield* handoffsEnded(client, 3)
-      const { slots } = yield* client.redis.status
-      assert.deepStrictEqual(slots.map(({ endpoint }) => endpoint), [address(sim, "b"), address(sim, "b")])
-      assert.strictEqual(yield* sim.accepted("b"), 2)
-      assert.deepStrictEqual(client.notifications.map(({ seq }) => seq), [1n, 2n])
-    }))
-
-  it.live("is relaxed wherever its announcement is heard, and nowhere after the completion", () =>
-    Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connectMoved(sim, address(sim, "b"), recently, {
-        poolSize: 2,
-        commandTimeout: "100 millis",
-        maintenance
-      })
-      yield* Effect.provideService(
-        openSlots(sim, "b", client, 2),
-        HitlessRedis.CurrentCommandTimeout,
-        "30 seconds"
+      yield* begin(
+        announceMove(0, 1, 0, addresses.a),
+        { step: "moving", at: "20 seconds", node: "a", target: "b", time: "30 seconds", seq: 2 }
       )
-      const windows = Effect.map(client.redis.status, ({ windows }) => windows.map(({ subject }) => subject))
-      const open = (count: number) => waitUntil(Effect.map(windows, ({ length }) => length === count))
-      yield* sim.push("a", ["FAILING_OVER", 50, 30, "[\"1\"]"])
-      yield* open(1)
-      yield* sim.push("b", ["FAILING_OVER", 50, 30, "[\"1\"]"])
-      yield* open(2)
-      assert.deepStrictEqual(yield* windows, [address(sim, "a"), address(sim, "b")])
-      yield* sim.stall("b", "500 millis")
-      assert.strictEqual(yield* client.redis.send("INCR", "counter"), 1)
-      yield* sim.push("a", ["FAILED_OVER", 51, "[\"1\"]"])
-      yield* open(0)
-      assert.deepStrictEqual(client.notifications.map(({ _tag }) => _tag), ["Moving", "FailingOver", "FailedOver"])
-    }))
+      // The override of the first move is over, and the second connection is to the name again.
+      yield* advance("15 seconds")
+      yield* openSlots("a", 2)
+      assert.deepStrictEqual(yield* slots, ["Serving a", "Serving redis.test"])
+      yield* advance("10 seconds")
+      assert.deepStrictEqual(yield* slots, ["Serving b", "Serving b"])
+      assert.strictEqual((yield* dials("b")).length, 2)
+      assert.deepStrictEqual((yield* notifications).map(({ seq }) => seq), [1n, 2n])
+    }).pipe(rehearse({ poolSize: 2, maintenance })))
+
+  it.effect("is relaxed wherever its announcement is heard, and nowhere after the completion", () =>
+    Effect.gen(function*() {
+      const windows = Effect.map(status, ({ windows }) => windows.map(({ subject }) => subject))
+      yield* begin(announceMove(0, 1, 0, addresses.b))
+      yield* advance("15 seconds")
+      yield* Effect.provideService(openSlots("b", 2), HitlessRedis.CurrentCommandTimeout, "30 seconds")
+      assert.deepStrictEqual(yield* slots, ["Serving b", "Serving redis.test"])
+      yield* begin(
+        { step: "push", at: 0, node: "a", elements: ["FAILING_OVER", 50, 30, "[\"1\"]"] },
+        { step: "push", at: "1 second", node: "b", elements: ["FAILING_OVER", 50, 30, "[\"1\"]"] },
+        { step: "stall", at: "1 second", node: "b", duration: "5 seconds" },
+        { step: "push", at: "7 seconds", node: "a", elements: ["FAILED_OVER", 51, "[\"1\"]"] }
+      )
+      yield* advance("1 milli")
+      assert.deepStrictEqual(yield* windows, [database])
+      yield* advance("999 millis")
+      assert.deepStrictEqual(yield* windows, [database, addresses.b])
+      const reply = yield* send("INCR", "counter")
+      yield* advance("5 seconds")
+      assert.strictEqual(yield* Fiber.join(reply), 1)
+      yield* advance("1 second")
+      assert.deepStrictEqual(yield* windows, [])
+      assert.deepStrictEqual((yield* notifications).map(({ _tag }) => _tag), ["Moving", "FailingOver", "FailedOver"])
+    }).pipe(rehearse({ poolSize: 2, commandTimeout: "100 millis", maintenance })))
 })
 
 describe("a command that waits for a connection", () => {
-  it.live("has the relaxed time whichever endpoint announced maintenance", () =>
+  it.effect("has the relaxed time whichever endpoint announced maintenance", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a", "b"])
-      const client = yield* connectMoved(sim, address(sim, "b"), recently, {
-        poolSize: 1,
-        commandTimeout: "100 millis",
-        maintenance
-      })
-      yield* sim.failingOver("b", { time: "30 seconds" })
-      yield* waitUntil(Effect.map(client.redis.status, ({ windows }) => windows.length === 1))
-      yield* takeAway(sim, ["a", "b"], client)
-      const reply = yield* Effect.forkScoped(client.redis.send("INCR", "counter"), now)
-      yield* Effect.delay(sim.accept("b"), "400 millis")
+      yield* begin(
+        announceMove(0, 1, 0, addresses.b),
+        { step: "failingOver", at: "15 seconds", node: "b", time: "30 seconds" },
+        { step: "refuse", at: "16 seconds", node: "a" },
+        { step: "refuse", at: "16 seconds", node: "b" },
+        { step: "kill", at: "16 seconds", node: "b" },
+        // The next dial is at most 2.4 s later.
+        { step: "accept", at: "23 seconds", node: "b" }
+      )
+      yield* advance("16 seconds")
+      assert.deepStrictEqual(yield* slots, ["Reconnecting"])
+      const reply = yield* send("INCR", "counter")
+      yield* advance("9999 millis")
       assert.strictEqual(yield* Fiber.join(reply), 1)
-    }))
+    }).pipe(rehearse({ commandTimeout: "100 millis", maintenance })))
 
   it.live("fails with the name of the window that it waited in", () =>
     Effect.gen(function*() {
@@ -184,7 +135,7 @@ describe("a command that waits for a connection", () => {
       })
       yield* sim.failingOver("a", { time: "30 seconds", seq: 7 })
       yield* waitUntil(Effect.map(client.redis.status, ({ windows }) => windows.length === 1))
-      yield* takeAway(sim, ["a"], client)
+      yield* takeAway(sim, client)
       const { reason } = yield* Effect.flip(client.redis.send("PING"))
       assert.strictEqual(reason._tag, "ConnectFailed")
       assert.strictEqual(reason.window, "FAILING_OVER 7")
@@ -195,7 +146,7 @@ describe("a command that waits for a connection", () => {
     Effect.gen(function*() {
       const sim = yield* deploy(["a"])
       const client = yield* connect(sim, "a", { poolSize: 1, commandTimeout: "Infinity", maintenance })
-      yield* takeAway(sim, ["a"], client)
+      yield* takeAway(sim, client)
       const kept = yield* Effect.forkScoped(client.redis.send("ECHO", "kept"), now)
       for (let i = 0; i < 5000; i++) {
         yield* Fiber.interrupt(yield* Effect.forkScoped(client.redis.send("PING"), now))
@@ -211,7 +162,7 @@ describe("a command that waits for a connection", () => {
     Effect.gen(function*() {
       const sim = yield* deploy(["a"])
       const client = yield* connect(sim, "a", { poolSize: 1, commandTimeout: "100 millis", maintenance })
-      yield* takeAway(sim, ["a"], client)
+      yield* takeAway(sim, client)
       const patient = Effect.provideService(
         Effect.flip(client.redis.send("PING")),
         HitlessRedis.CurrentCommandTimeout,
@@ -337,36 +288,37 @@ describe("a retry predicate that throws", () => {
 })
 
 describe("the target of a move", () => {
-  /** The slot has gone back to the configured endpoint; now nothing answers there, but the target would. */
-  const onlyTheTargetIsLeft = Effect.fnUntraced(function*(ago: Duration.Input) {
-    const sim = yield* deploy(["a", "b"])
-    const client = yield* connectMoved(sim, address(sim, "b"), ago, {
-      poolSize: 1,
-      commandTimeout: "300 millis",
-      maintenance
-    })
-    yield* sim.kill("b")
-    yield* waitUntil(Effect.map(client.redis.status, ({ slots }) => slots[0]!.endpoint === address(sim, "a")))
-    yield* sim.refuse("a")
-    yield* sim.kill("a")
-    return { sim, client, dialled: yield* sim.accepted("b") }
-  })
+  /** The client has followed a move, which is over after 250 ms, and has lost its target; then nothing else answers. */
+  const lose = (at: Duration.Input) =>
+    begin(
+      announceMove(0, 1, 0, addresses.b),
+      { step: "kill", at: "10 seconds", node: "b" },
+      { step: "refuse", at, node: "a" },
+      { step: "kill", at, node: "a" }
+    )
 
-  it.live("is where the slot goes when nothing else answers soon after the move", () =>
+  it.effect("is where the slot goes when nothing else answers within 30 seconds of the move", () =>
     Effect.gen(function*() {
-      const { client, sim } = yield* onlyTheTargetIsLeft(recently)
-      assert.strictEqual(yield* client.redis.send("GET", "key"), null)
-      assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, address(sim, "b"))
-    }))
+      yield* lose("30 seconds")
+      yield* advance("29 seconds")
+      assert.deepStrictEqual(yield* slots, ["Serving redis.test"])
+      yield* advance("1 second")
+      const redis = yield* HitlessRedis.HitlessRedis
+      assert.strictEqual(yield* redis.send("GET", "key"), null)
+      assert.deepStrictEqual(yield* slots, ["Serving b"])
+    }).pipe(rehearse({ maintenance })))
 
-  it.live("is not dialled any more long after the move", () =>
+  it.effect("is not dialled any more after that", () =>
     Effect.gen(function*() {
-      const { client, dialled, sim } = yield* onlyTheTargetIsLeft("1 minute")
-      const { reason } = yield* Effect.flip(client.redis.send("GET", "key"))
+      yield* lose("31 seconds")
+      yield* advance("31 seconds")
+      const reply = yield* send("GET", "key")
+      yield* advance("300 millis")
+      const { reason } = yield* Effect.flip(Fiber.join(reply))
       assert.strictEqual(reason._tag, "ConnectFailed")
-      assert.strictEqual(reason.endpoint, address(sim, "a"))
-      assert.strictEqual(yield* sim.accepted("b"), dialled)
-    }))
+      assert.strictEqual(reason.endpoint, database)
+      assert.deepStrictEqual(yield* dials("b"), [0])
+    }).pipe(rehearse({ commandTimeout: "300 millis", maintenance })))
 })
 
 describe("closing", () => {
@@ -414,42 +366,37 @@ describe("closing", () => {
       }
     }))
 
-  it.live("leaves no timer, also when maintenance is announced meanwhile", () =>
+  it.effect("leaves no timer, also when maintenance is announced meanwhile", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a"])
-      const time = yield* makeClock
-      const client = yield* Effect.provideService(
-        connect(sim, "a", { poolSize: 1, maintenance }),
-        Clock.Clock,
-        time.clock
+      yield* begin(
+        { step: "stall", at: 0, node: "a", duration: "100 millis" },
+        { step: "migrating", at: "50 millis", node: "a", time: "30 seconds" }
       )
-      yield* sim.stall("a", "100 millis")
-      const reply = yield* Effect.forkScoped(client.redis.send("INCR", "counter"), now)
-      const closing = yield* Effect.forkScoped(client.close, now)
-      yield* sim.migrating("a", { time: "30 seconds" })
-      yield* Fiber.join(closing)
+      const reply = yield* send("INCR", "counter")
+      yield* Rehearsal.assertNothingLeftOpen
       assert.strictEqual(yield* Fiber.join(reply), 1)
-      assert.strictEqual(time.sleeping(), 0)
-    }))
+    }).pipe(rehearse({ maintenance })))
 
-  it.live("leaves no timer, also when a command that failed is the reason and a window is open", () =>
+  it.effect("leaves no timer, also when a command that failed is the reason and a window is open", () =>
     Effect.gen(function*() {
-      const sim = yield* deploy(["a"])
-      const time = yield* makeClock
-      const client = yield* Effect.provideService(
-        connect(sim, "a", { poolSize: 1, maintenance: { ...maintenance, relaxedTimeout: "200 millis" } }),
-        Clock.Clock,
-        time.clock
+      const redis = yield* HitlessRedis.HitlessRedis
+      yield* begin(
+        { step: "failingOver", at: 0, node: "a", time: "30 seconds" },
+        { step: "refuse", at: "1 second", node: "a" },
+        { step: "kill", at: "1 second", node: "a" }
       )
-      yield* sim.failingOver("a", { time: "30 seconds" })
-      yield* waitUntil(Effect.sync(() => client.notifications.length === 1))
-      yield* takeAway(sim, ["a"], client)
-      yield* client.redis.send("PING").pipe(
-        Effect.provideService(HitlessRedis.CurrentCommandTimeout, "100 millis"),
-        Effect.catch(() => client.close)
+      yield* advance("1 second")
+      assert.strictEqual((yield* status).windows.length, 1)
+      const closing = yield* Effect.forkChild(
+        redis.send("PING").pipe(
+          Effect.provideService(HitlessRedis.CurrentCommandTimeout, "100 millis"),
+          Effect.flip,
+          Effect.andThen(Rehearsal.assertNothingLeftOpen)
+        )
       )
-      assert.strictEqual(time.sleeping(), 0)
-    }))
+      yield* advance("200 millis")
+      yield* Fiber.join(closing)
+    }).pipe(rehearse({ maintenance: { ...maintenance, relaxedTimeout: "200 millis" } })))
 
   it.live("drops what a peer that does not read has not taken", () =>
     Effect.gen(function*() {

@@ -1,10 +1,9 @@
 /**
- * What tests of a moving client share: a simulated deployment on loopback, a client on it, load, and what happened.
+ * What tests of a moving client on real sockets share: a simulated deployment on loopback, a client on it, and what
+ * happened. Tests in simulated time have `rehearsal.ts`.
  */
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -100,54 +99,4 @@ export const openSlots = (
       })
     }
     yield* sim.latency(node, 0)
-  })
-
-export interface Load {
-  /** Stops the fibers and says what they saw. */
-  readonly stop: Effect.Effect<{
-    readonly acknowledged: number
-    readonly stored: number
-    readonly failures: ReadonlyArray<HitlessError.HitlessError>
-  }>
-}
-
-/** Fibers that increment one counter and read their own values back, one command after the other, until stopped. */
-export const load = (
-  redis: HitlessRedis.HitlessRedis["Service"],
-  fibers = 20
-): Effect.Effect<Load, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const state = { running: true }
-    let acknowledged = 0
-    const failures: Array<HitlessError.HitlessError> = []
-    const failed = (error: HitlessError.HitlessError) =>
-      Effect.sync(() => {
-        failures.push(error)
-      })
-    const worker = (id: number) =>
-      Effect.gen(function*() {
-        for (let i = 0; state.running; i++) {
-          yield* redis.send("INCR", "load:counter")
-          acknowledged++
-          yield* redis.send("SET", `load:${id}`, i)
-          const back = yield* redis.send("GET", `load:${id}`)
-          if (back !== String(i)) return yield* Effect.die(new Error(`fiber ${id} wrote ${i} and read ${String(back)}`))
-          yield* Effect.sleep("1 millis")
-        }
-      }).pipe(Effect.catch(failed))
-    const all = yield* Effect.forkScoped(
-      Effect.forEach(Array.from({ length: fibers }, (_, id) => id), worker, {
-        concurrency: "unbounded",
-        discard: true
-      }),
-      { startImmediately: true }
-    )
-    return {
-      stop: Effect.gen(function*() {
-        state.running = false
-        yield* Fiber.join(all).pipe(Effect.catchCause((cause) => Effect.die(Cause.squash(cause))))
-        const stored = Number(yield* Effect.orDie(redis.send("GET", "load:counter")))
-        return { acknowledged, stored, failures }
-      })
-    }
   })
