@@ -13,11 +13,11 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import { format } from "../Endpoint.ts"
-import * as HitlessRedis from "../HitlessRedis.ts"
-import { type RehearsalOptions, rehearse, type Upstream } from "./rehearsal.ts"
+import { type RehearsalOptions, rehearse } from "./rehearsal.ts"
 import { report, violations } from "./report.ts"
 import { count, type Run } from "./statistics.ts"
 import { render } from "./timeline.ts"
+import { greet } from "./upstream.ts"
 import { fibers } from "./workload.ts"
 
 /**
@@ -32,12 +32,6 @@ export interface DemoOptions extends Omit<RehearsalOptions, "mode"> {
 }
 
 const failed = (userMessage: string, cause: unknown) => new CliError.UserError({ cause, userMessage })
-
-/** Finds out before the first run whether the server answers, so that a wrong address is told as what it is. */
-const greet = Effect.fnUntraced(function*({ url }: Upstream) {
-  const redis = yield* HitlessRedis.make({ url, maintenance: { mode: "disabled" } })
-  yield* redis.send("PING")
-}, Effect.scoped)
 
 const conclusion = (run: Run): string => {
   const found = violations(run)
@@ -61,9 +55,7 @@ export const demo = Effect.fnUntraced(function*({ svg, ...options }: DemoOptions
     fs.access(paths.dirname(path), { writable: true }),
     (error) => failed(`--svg: nothing can be written to ${paths.dirname(path)}`, error)
   )
-  if (upstream !== undefined) {
-    yield* Effect.mapError(greet(upstream), (error) => failed(`--upstream: ${error.message}`, error))
-  }
+  if (upstream !== undefined) yield* greet(upstream)
   const run = Effect.fnUntraced(function*(mode: Run["mode"]) {
     yield* Console.log(`A rolling upgrade of three nodes in ${seconds} s, maintenance ${mode}`)
     const run = yield* Effect.mapError(

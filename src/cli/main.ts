@@ -12,6 +12,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as EffectConfig from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -20,8 +21,30 @@ import { library } from "../Connection.ts"
 import * as NodeTransport from "../node/NodeTransport.ts"
 import { demo } from "./demo.ts"
 import { shortestRun } from "./scenario.ts"
+import { builders, defaults, simulate } from "./simulate.ts"
 
-const flags = {
+const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
+  flag.pipe(Flag.optional, Flag.map(Option.getOrUndefined))
+
+/** The URL of a real server that executes the commands. */
+const upstream = (description: string) =>
+  Flag.Redacted("upstream").pipe(
+    Flag.withMetavar("redis://host:port"),
+    Flag.withDescription(description),
+    Flag.mapEffect((url) =>
+      Config.decode({ url }).pipe(
+        Effect.map((config) => ({ url, config })),
+        Effect.mapError(({ issues }) =>
+          new CliError.ValidationError({ message: `--upstream ${issues.map(({ rule }) => rule).join("; ")}` })
+        )
+      )
+    ),
+    optional
+  )
+
+// ----- demo -----
+
+const demoFlags = {
   seconds: Flag.Int("seconds").pipe(
     Flag.withMetavar("N"),
     Flag.withDescription(`Length of each of the two runs, at least ${shortestRun}; default 12`),
@@ -36,22 +59,9 @@ const flags = {
     Flag.withDescription("Decides which commands each fiber sends; default 1"),
     Flag.withDefault(1)
   ),
-  upstream: Flag.Redacted("upstream").pipe(
-    Flag.withMetavar("redis://host:port"),
-    Flag.withDescription(
-      "A real server behind the three nodes, which then only relay and announce. The demo writes keys that begin " +
-        "with hitless:demo: and removes them"
-    ),
-    Flag.mapEffect((url) =>
-      Config.decode({ url }).pipe(
-        Effect.map((config) => ({ url, config })),
-        Effect.mapError(({ issues }) =>
-          new CliError.ValidationError({ message: `--upstream ${issues.map(({ rule }) => rule).join("; ")}` })
-        )
-      )
-    ),
-    Flag.optional,
-    Flag.map(Option.getOrUndefined)
+  upstream: upstream(
+    "A real server behind the three nodes, which then only relay and announce. The demo writes keys that begin " +
+      "with hitless:demo: and removes them"
   ),
   svg: Flag.String("svg").pipe(
     Flag.withMetavar("path"),
@@ -60,7 +70,7 @@ const flags = {
   )
 }
 
-const demoCommand = Command.make("demo", flags, demo).pipe(
+const demoCommand = Command.make("demo", demoFlags, demo).pipe(
   Command.withDescription(
     "Rehearses a rolling upgrade of a simulated deployment under load: every node is left in turn, a shard stalls, a " +
       "node fails over, one target refuses its first dials and two take 200 ms to shake hands. It runs once with " +
@@ -75,9 +85,130 @@ const demoCommand = Command.make("demo", flags, demo).pipe(
   ])
 )
 
+// ----- simulate -----
+
+const port = (name: string, fallback: number, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription(`${description}; default ${fallback}, 0 for any free port`),
+    Flag.filter((port) => port >= 0 && port <= 65_535, () => "a port, from 0 to 65535"),
+    Flag.withDefault(fallback)
+  )
+
+const simulateFlags = {
+  nodes: Flag.String("nodes").pipe(
+    Flag.withMetavar("N|names"),
+    Flag.withDescription(`How many nodes, or their names with commas; default the plan's, else ${defaults.nodes}`),
+    optional
+  ),
+  port: port("port", defaults.port, "Port of the first node; the others follow it"),
+  host: Flag.String("host").pipe(
+    Flag.withMetavar("address"),
+    Flag.withDescription(
+      `Where nodes and control API listen, and what MOVING announces; default ${defaults.host}. Any address that is not ` +
+        "loopback lets others in: the control API has no password"
+    ),
+    Flag.withDefault(defaults.host)
+  ),
+  controlPort: port("control-port", defaults.controlPort, "Port of the HTTP control API"),
+  plan: Flag.FileText("plan").pipe(
+    Flag.withMetavar("file.json"),
+    Flag.withDescription("A plan to go through: { nodes, steps: [{ step, at, node, … }], duration? }"),
+    optional
+  ),
+  builder: Flag.Literals("builder", Object.keys(builders) as Array<keyof typeof builders>).pipe(
+    Flag.withMetavar("name"),
+    Flag.withDescription("A plan that needs no file, made for the nodes in their order"),
+    optional
+  ),
+  repeat: Flag.Int("repeat").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription("How many times to go through the plan; default 1"),
+    Flag.filter((times) => times >= 1, () => "at least 1"),
+    optional
+  ),
+  startAfter: Flag.String("start-after").pipe(
+    Flag.withMetavar("duration"),
+    Flag.withDescription(`When the plan begins; default "${defaults.startAfter}"`),
+    optional
+  ),
+  maintenance: Flag.Literals("maintenance", ["supported", "unsupported", "disabled"]).pipe(
+    Flag.withMetavar("answer"),
+    Flag.withDescription(
+      "What CLIENT MAINT_NOTIFICATIONS is answered with: +OK, the error of servers that do not know it, or that of " +
+        "servers where it is off; default supported"
+    ),
+    Flag.withDefault("supported")
+  ),
+  password: Flag.Redacted("password").pipe(
+    Flag.withDescription("What clients must log in with; better given as HITLESS_PASSWORD, which ps does not show"),
+    Flag.withFallbackConfig(EffectConfig.Redacted("HITLESS_PASSWORD")),
+    optional
+  ),
+  upstream: upstream(
+    "A real server that executes the commands; the nodes then only relay and announce. Clients log in there"
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print one JSON object per line; the first, Listening, has all addresses"),
+    Flag.withDefault(false)
+  )
+}
+
+const controlUrl = `http://${defaults.host}:${defaults.controlPort}`
+
+const post = (path: string, body: object): string =>
+  `curl ${controlUrl}${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`
+
+const simulateCommand = Command.make("simulate", simulateFlags, simulate).pipe(
+  Command.withDescription(
+    "Serves a simulated Redis deployment on TCP, in real time, so that a client in any language can rehearse " +
+      "maintenance: its nodes announce (MIGRATING, MIGRATED, FAILING_OVER, FAILED_OVER, MOVING, and any push), move, " +
+      "stall and fail. What happens comes from a plan, from a builder, or over HTTP while it runs; every event is " +
+      "printed. A client must speak RESP3 and send CLIENT MAINT_NOTIFICATIONS ON; connect it to the first node. The " +
+      "nodes share one keyspace in memory. Where a plan says that a name leads elsewhere (dns) that is only printed: " +
+      "the resolver of another program is out of reach. It runs until it is interrupted."
+  ),
+  Command.withShortDescription("Serve a deployment under maintenance to any client, on TCP"),
+  Command.withExamples([
+    {
+      command: "hitless simulate --builder rolling-upgrade",
+      description: "Three nodes, each left for the next in turn"
+    },
+    {
+      command: "hitless simulate --plan upgrade.json --start-after '30 seconds' --json",
+      description: "A plan of yours"
+    },
+    { command: "hitless simulate --upstream redis://localhost:7000", description: "In front of a real server" },
+    {
+      command: `redis-cli -3 -p ${defaults.port}`,
+      description: "Listen by hand: type CLIENT MAINT_NOTIFICATIONS ON, then PING to see the pushes that came"
+    },
+    {
+      command:
+        `createClient({ url: "redis://${defaults.host}:${defaults.port}", RESP: 3, maintNotifications: "enabled" })`,
+      description: "Connect node-redis"
+    },
+    { command: `curl ${controlUrl}`, description: "See what the control API has" },
+    { command: `curl '${controlUrl}/timeline?text'`, description: "Read what happened so far" },
+    {
+      command: post("/move", { node: "node-1", target: "node-2", time: "15 seconds" }),
+      description: "Announce that node-1 is left for node-2"
+    },
+    {
+      command: post("/push", { node: "node-1", elements: ["SMIGRATING", 7, "0-99"] }),
+      description: "Send any push"
+    },
+    { command: post("/kill", { node: "node-1" }), description: "Destroy a node's connections" },
+    {
+      command: post("/steps", { step: "stall", node: "node-1", duration: "2 seconds" }),
+      description: "Perform any step of a plan"
+    }
+  ])
+)
+
 const hitless = Command.make("hitless").pipe(
   Command.withDescription("A Redis client that keeps serving through maintenance: see it work."),
-  Command.withSubcommands([demoCommand])
+  Command.withSubcommands([demoCommand, simulateCommand])
 )
 
 Command.run(hitless, { version: library.version }).pipe(

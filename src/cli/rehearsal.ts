@@ -11,29 +11,19 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import type { Options, ResolvedConfig } from "../Config.ts"
+import type { Options } from "../Config.ts"
 import type { HandoffEvent } from "../Handoff.ts"
 import * as HitlessRedis from "../HitlessRedis.ts"
 import { frameNames, type Notification } from "../Notifications.ts"
+import { databaseName } from "../testing/MaintenancePlan.ts"
 import type { LogEntry } from "../testing/SimulatedRedis.ts"
 import { Transport } from "../Transport.ts"
 import * as Display from "./display.ts"
-import { databaseName, deploy, type Deployment, phases, play } from "./scenario.ts"
+import { deploy, type Deployment, phases, play } from "./scenario.ts"
 import { audit, CommandLog, type Mark, type Run, type Span } from "./statistics.ts"
+import type { Upstream } from "./upstream.ts"
 import * as Workload from "./workload.ts"
-
-/**
- * The server that executes the commands, when it is a real one.
- *
- * @category models
- * @since 0.1.0
- */
-export interface Upstream {
-  readonly url: Redacted.Redacted
-  readonly config: ResolvedConfig
-}
 
 /**
  * What a run is told.

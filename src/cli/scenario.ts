@@ -15,16 +15,9 @@ import type * as Scope from "effect/Scope"
 import type * as SocketServer from "effect/socket/SocketServer"
 import type { ResolvedConfig } from "../Config.ts"
 import type { Endpoint } from "../Endpoint.ts"
+import { databaseName } from "../testing/MaintenancePlan.ts"
 import * as SimulatedRedis from "../testing/SimulatedRedis.ts"
 import { Transport } from "../Transport.ts"
-
-/**
- * The name by which clients know the database; `.test` is reserved for names that resolve nowhere else (RFC 6761).
- *
- * @category constants
- * @since 0.1.0
- */
-export const databaseName = "redis.test"
 
 const nodeNames = ["node-1", "node-2", "node-3"] as const
 
