@@ -16,7 +16,9 @@ import * as TestClock from "effect/testing/TestClock"
 import { HitlessRedis } from "hitless"
 import * as NodeTestRedis from "hitless/node/NodeTestRedis"
 import { MaintenanceClock, MaintenancePlan, Rehearsal, SimulatedRedis, TestRedis } from "hitless/testing"
+import { tcp } from "../src/Endpoint.ts"
 import { CurrentRequestObserver } from "../src/internal/observer.ts"
+import { Transport } from "../src/Transport.ts"
 
 const quiet = { maintenance: { logLevel: "Error" } } as const
 
@@ -119,6 +121,27 @@ describe("simulated time", () => {
       assert.include(String(defect), "let it sleep between rounds")
     }).pipe(rehearsal()), 60_000)
 
+  it.live("does not go on for ever", () =>
+    Effect.gen(function*() {
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      const defect = yield* Effect.flip(Effect.sandbox(clock.advance(Duration.infinity)))
+      assert.include(String(defect), "cannot go on for ever")
+    }).pipe(rehearsal()))
+
+  it.live("lets others run in a sleep of no length, and never ends one without end", () =>
+    Effect.gen(function*() {
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      let ran = false
+      yield* Effect.forkChild(Effect.sync(() => {
+        ran = true
+      }))
+      yield* Effect.sleep(0)
+      assert.isTrue(ran)
+      const asleep = yield* Effect.forkChild(Effect.sleep(Duration.infinity))
+      yield* clock.advance("1 day")
+      assert.isUndefined(asleep.pollUnsafe())
+    }).pipe(rehearsal({ client: { maintenance: { mode: "disabled" } } })))
+
   it.live("draws the same random numbers for the same seed, and others for another", () => {
     const draw = (seed: number) => Effect.all([Random.next, Random.next]).pipe(rehearsal({ seed }))
     return Effect.gen(function*() {
@@ -136,6 +159,26 @@ describe("simulated time", () => {
       assert.deepStrictEqual(yield* Rehearsal.leftOpen, { connections: 0, timers: 0 })
       assert.include(["Closed", "CommandTimeout"], (yield* Fiber.join(pending)).reason._tag)
     }).pipe(rehearsal()))
+})
+
+describe("a client that is closed", () => {
+  it.live("says what holds it up, instead of waiting for ever", () =>
+    Effect.gen(function*() {
+      const redis = yield* Redis.Redis
+      yield* redis.reserve
+      // The program goes on meanwhile.
+      yield* Effect.forkScoped(Effect.forever(Effect.sleep("1 second")))
+      const defect = yield* Effect.flip(Effect.sandbox(Rehearsal.leftOpen))
+      assert.include(String(defect), "must be given back first")
+      assert.isTrue(Number.isFinite(yield* Clock.currentTimeMillis))
+    }).pipe(Effect.scoped, rehearsal()))
+
+  it.live("shows the connection of a subscription that the program still has", () =>
+    Effect.gen(function*() {
+      const redis = yield* Redis.Redis
+      yield* redis.subscribe("news")
+      assert.deepStrictEqual((yield* Effect.flip(Rehearsal.assertNothingLeftOpen)).found, ["connections: 1"])
+    }).pipe(Effect.scoped, rehearsal()))
 })
 
 describe("the network in memory", () => {
@@ -343,6 +386,72 @@ describe("what a rehearsal shows", () => {
       assert.deepStrictEqual(longestWait, { command: "INCR", waited: Duration.seconds(3) })
     }).pipe(rehearsal({ client: { commandTimeout: "3 seconds" } })))
 
+  it.live("does not count blocking commands that waited in vain, unless nothing waits as in a transaction", () =>
+    Effect.gen(function*() {
+      const redis = yield* Redis.Redis
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      const reserved = yield* redis.reserve
+      yield* reserved.send("XGROUP", "CREATE", "events", "group", "$", "MKSTREAM")
+      const poll = reserved.send("BLPOP", "jobs", "5").pipe(
+        Effect.andThen(reserved.send("XREADGROUP", "GROUP", "group", "me", "BLOCK", "5000", "STREAMS", "events", ">"))
+      )
+      const polled = yield* Effect.forkChild(poll, { startImmediately: true })
+      yield* clock.advance("10 seconds")
+      assert.isNull(yield* Fiber.join(polled))
+      yield* reserved.send("MULTI")
+      yield* reserved.send("BLPOP", "jobs", "5")
+      yield* reserved.send("EXEC")
+      const client = yield* HitlessRedis.HitlessRedis
+      const both = yield* Effect.forkChild(client.pipeline([["BRPOP", "jobs", 1], ["LPOP", "jobs"]]))
+      yield* clock.advance("2 seconds")
+      yield* Fiber.join(both)
+      yield* client.transaction([["BRPOP", "jobs", 2]])
+      yield* Rehearsal.assertEachRanOnce
+      assert.deepStrictEqual(
+        (yield* Rehearsal.report).writes.map(({ command, executed, key }) => [command, key, executed]),
+        [
+          ["XGROUP", "events", 1],
+          ["BLPOP", "jobs", 1],
+          ["LPOP", "jobs", 1],
+          ["BRPOP", "jobs", 1]
+        ]
+      )
+    }).pipe(Effect.scoped, rehearsal()))
+
+  it.live("counts what a reserved connection queues when it has run, and not when it was given up", () =>
+    Effect.gen(function*() {
+      const redis = yield* Redis.Redis
+      const { send } = yield* redis.reserve
+      yield* send("MULTI")
+      yield* send("INCR", "zähler")
+      yield* send("LPUSH", "zähler", "x")
+      // Queued and not run yet.
+      assert.deepStrictEqual((yield* Rehearsal.report).lost, [])
+      yield* send("EXEC")
+      yield* send("MULTI")
+      yield* send("INCR", "discarded")
+      yield* send("DISCARD")
+      yield* send("WATCH", "watched")
+      yield* redis.send("SET", "watched", "changed")
+      yield* send("MULTI")
+      yield* send("INCR", "refused")
+      assert.isNull(yield* send("EXEC"))
+      assert.deepStrictEqual((yield* Rehearsal.report).writes, [
+        { command: "INCR", key: "zähler", acknowledged: 1, uncertain: 0, executed: 1 },
+        { command: "SET", key: "watched", acknowledged: 1, uncertain: 0, executed: 1 }
+      ])
+      yield* Rehearsal.assertEachRanOnce
+    }).pipe(Effect.scoped, rehearsal()))
+
+  it.live("has whole milliseconds in its text, whatever the clock is moved by", () =>
+    Effect.gen(function*() {
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      const deployment = yield* SimulatedRedis.SimulatedRedis
+      yield* clock.advance(999.8)
+      yield* deployment.latency("b", 5)
+      assert.strictEqual((yield* clock.timeline).text.split("\n").at(-1), "0:00:00.999  b  answers 5ms late")
+    }).pipe(rehearsal()))
+
   it.live("is asserted in words that show what was found and how it came about", () =>
     Effect.gen(function*() {
       const redis = yield* HitlessRedis.HitlessRedis
@@ -436,6 +545,24 @@ describe("a rehearsal on TCP in real time", () => {
         yield* program.pipe(Effect.provide(NodeTestRedis.layerLive(options))),
         yield* program.pipe(Effect.provide(TestRedis.layer(options)))
       )
+    })
+  })
+
+  it.live("ends killed connections as the network in memory does", () => {
+    const program = Effect.gen(function*() {
+      const transport = yield* Transport
+      const deployment = yield* SimulatedRedis.SimulatedRedis
+      const { reader, writer } = yield* transport.open(tcp("10.0.0.2", 6379), { tls: undefined })
+      const { pull } = yield* reader
+      yield* (yield* writer).write("*1\r\n$4\r\nPING\r\n")
+      yield* pull
+      yield* deployment.kill("b")
+      return (yield* Effect.flip(pull)).reason
+    }).pipe(Effect.scoped)
+    const options = { nodes: ["a", "b"], client: quiet }
+    return Effect.gen(function*() {
+      const inMemory = yield* program.pipe(Effect.provide(TestRedis.layer(options)))
+      assert.deepStrictEqual(yield* program.pipe(Effect.provide(NodeTestRedis.layerLive(options))), inMemory)
     })
   })
 

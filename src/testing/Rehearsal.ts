@@ -33,7 +33,7 @@ export interface FailedCommand {
 }
 
 /**
- * A command that writes, with how often clients got its answer, how often they could not know whether it ran, and how
+ * A command that writes, by its name in capitals and its first key, with how often clients got its answer, how often they could not know whether it ran, and how
  * often it did.
  *
  * @category models

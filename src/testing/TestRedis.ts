@@ -12,7 +12,8 @@
  * **Gotchas**
  *
  * In simulated time a program that waits for something outside of the simulation, a real socket or a timer of another
- * library, is not waited for, and a loop that never sleeps holds the clock for ever.
+ * library, is not waited for, and a loop that never sleeps holds the clock for ever. Finalizers of layers on top of this
+ * one run before it closes, when nobody moves the clock: one that sleeps, or waits for a late answer, waits for ever.
  *
  * @since 0.1.0
  */
@@ -36,7 +37,7 @@ import * as HitlessRedis from "../HitlessRedis.ts"
 import { CurrentRequestObserver } from "../internal/observer.ts"
 import type { Notification } from "../Notifications.ts"
 import { Transport } from "../Transport.ts"
-import { type Ended, Ledger, type Written } from "./internal/ledger.ts"
+import { type Ended, Ledger } from "./internal/ledger.ts"
 import * as Network from "./internal/network.ts"
 import { perform } from "./internal/perform.ts"
 import { checkNodes, play } from "./internal/player.ts"
@@ -137,14 +138,6 @@ const countedTransport = (transport: Transport["Service"]) => {
   }
   return { transport: service, connected: () => connected }
 }
-
-const tally = ({ acknowledged, executed, uncertain, words }: Written): Tally => ({
-  command: words[0]!,
-  key: words[1],
-  acknowledged,
-  uncertain,
-  executed
-})
 
 /** Follows the handoffs of one client. */
 class Handoffs {
@@ -278,7 +271,7 @@ const build = Effect.fnUntraced(function*(
     )
 
   const report: Rehearsal["Service"]["report"] = Effect.map(redis.status, ({ pending }) => {
-    const written = [...ledger.written.values()]
+    const written: ReadonlyArray<Tally> = Array.from(ledger.written.values(), (one) => ({ ...one }))
     const longest = ledger.ended.reduce<Ended | undefined>(
       (longest, next) => longest === undefined || waitOf(next) > waitOf(longest) ? next : longest,
       undefined
@@ -289,10 +282,10 @@ const build = Effect.fnUntraced(function*(
       failed: entries.flatMap((entry) =>
         entry._tag === "Failed" ? [{ command: entry.command, at: Duration.millis(entry.at), error: entry.error }] : []
       ),
-      writes: written.map(tally),
+      writes: written,
       // What is pending may have run and be on its way back.
-      repeated: written.filter((one) => one.executed > one.acknowledged + one.uncertain + pending).map(tally),
-      lost: written.filter((one) => one.executed < one.acknowledged).map(tally),
+      repeated: written.filter((one) => one.executed > one.acknowledged + one.uncertain + pending),
+      lost: written.filter((one) => one.executed < one.acknowledged),
       handoffs: handoffs.outcomes(),
       longestWait: longest && { command: longest.command, waited: Duration.millis(waitOf(longest)) }
     }

@@ -130,7 +130,7 @@ const two = (value: number): string => String(value).padStart(2, "0")
 
 const time = (at: number): string => {
   const seconds = Math.floor(at / 1000)
-  const rest = (at - seconds * 1000).toFixed(0).padStart(3, "0")
+  const rest = Math.floor(at - seconds * 1000).toString().padStart(3, "0")
   return `${Math.floor(seconds / 3600)}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}.${rest}`
 }
 

@@ -9,14 +9,17 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { HitlessError } from "../../HitlessError.ts"
+import { blocksFor } from "../../internal/commands.ts"
 import type { RequestObserver } from "../../internal/observer.ts"
-import type { Request, Words } from "../../internal/request.ts"
-import type { Arg } from "../../Resp.ts"
-import { fromBytes } from "./text.ts"
+import type { Request, RequestOwner, Words } from "../../internal/request.ts"
+import { type Arg, ErrorReply } from "../../Resp.ts"
+import { fromBytes, toBytes } from "./text.ts"
 
 /** Equal commands that write. */
 export interface Written {
-  readonly words: ReadonlyArray<string>
+  readonly command: string
+  /** The first key among its words. */
+  readonly key: string | undefined
   /** How often a client was given their answer, how often it could not know whether they ran, and how often they did. */
   acknowledged: number
   uncertain: number
@@ -34,6 +37,8 @@ export interface Ended {
 
 const writing: ReadonlySet<string> = new Set([
   ...Commands.list.filter((name) => Commands.hasFlag(name, "write")),
+  // Its subcommands write, which are no commands of the list.
+  "xgroup",
   // A script can write, and counts as the one command that called it.
   "eval",
   "evalsha",
@@ -42,14 +47,21 @@ const writing: ReadonlySet<string> = new Set([
 
 const encoder = new TextEncoder()
 
+const decoder = new TextDecoder()
+
 /** An argument as the server sees it. */
 const byteString = (arg: Arg): string => fromBytes(typeof arg === "object" ? arg : encoder.encode(String(arg)))
+
+/** Whether a command waited in vain: for the deployment it has not run. Inside `MULTI` nothing waits, and it has. */
+const foundNothing = (words: Words, reply: unknown): boolean => reply === null && blocksFor(words) > 0
 
 /** See the module. */
 export class Ledger {
   readonly written = new Map<string, Written>()
   /** In the order in which they ended. */
   readonly ended: Array<Ended> = []
+  /** What reserved connections have queued since `MULTI`; `EXEC` says whether it ran. */
+  private readonly queued = new WeakMap<RequestOwner, Array<Words>>()
   private readonly now: () => number
   private readonly onFailed: (command: string, error: HitlessError) => void
 
@@ -69,7 +81,7 @@ export class Ledger {
       interrupted: exit === undefined
     })
     if (error !== undefined) this.onFailed(request.name, error)
-    if (request.batch === undefined) this.note(request.words, exit, error)
+    if (request.batch === undefined) this.noteCommand(request, exit, error)
     else this.noteBatch(request, request.batch, exit, error)
   }
 
@@ -78,6 +90,34 @@ export class Ledger {
     if (!execution.ok) return
     const entry = this.entry(execution.words)
     if (entry !== undefined) entry.executed++
+  }
+
+  private noteCommand(
+    { owner, words }: Request,
+    exit: Exit.Exit<unknown, HitlessError> | undefined,
+    error: HitlessError | undefined
+  ): void {
+    const queue = this.queued.get(owner)
+    const name = String(words[0]).toUpperCase()
+    if (name === "MULTI") {
+      if (error === undefined) this.queued.set(owner, [])
+    } else if (queue === undefined) {
+      const waitedInVain = exit !== undefined && Exit.isSuccess(exit) && foundNothing(words, exit.value)
+      if (!waitedInVain) this.note(words, exit, error)
+    } else if (name === "EXEC") {
+      this.queued.delete(owner)
+      const replies = exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
+      // Null instead of an array: a watched key changed, and nothing ran.
+      if (replies === null) return
+      queue.forEach((words, index) => {
+        const isRefused = Array.isArray(replies) && replies[index] instanceof ErrorReply
+        if (!isRefused) this.note(words, exit, error)
+      })
+    } else if (name === "DISCARD" || name === "RESET") {
+      this.queued.delete(owner)
+    } else if (error === undefined) {
+      queue.push(words)
+    }
   }
 
   private noteBatch(
@@ -94,8 +134,10 @@ export class Ledger {
     commands.forEach((words, index) => {
       const result = results?.[index]
       if (result === undefined) this.note(words, exit, error)
-      else if (Result.isSuccess(result)) this.note(words, Exit.void, undefined)
-      else {
+      else if (Result.isSuccess(result)) {
+        const waitedInVain = request.kind === "pipeline" && foundNothing(words, result.success)
+        if (!waitedInVain) this.note(words, Exit.void, undefined)
+      } else {
         this.onFailed(String(words[0]), result.failure)
         this.note(words, Exit.fail(result.failure), result.failure)
       }
@@ -114,12 +156,16 @@ export class Ledger {
   }
 
   private entry(words: ReadonlyArray<string>): Written | undefined {
-    if (!writing.has(words[0]!.toLowerCase())) return undefined
-    const key = JSON.stringify([words[0]!.toUpperCase(), ...words.slice(1)])
-    let entry = this.written.get(key)
+    const command = words[0]!.toUpperCase()
+    if (!writing.has(command.toLowerCase())) return undefined
+    const args = words.slice(1)
+    const identity = JSON.stringify([command, ...args])
+    let entry = this.written.get(identity)
     if (entry === undefined) {
-      entry = { words, acknowledged: 0, uncertain: 0, executed: 0 }
-      this.written.set(key, entry)
+      const [first] = Commands.getKeyIndexes(command, args, { nameCaseInsensitive: true })
+      const key = first === undefined ? undefined : decoder.decode(toBytes(args[first]!))
+      entry = { command, key, acknowledged: 0, uncertain: 0, executed: 0 }
+      this.written.set(identity, entry)
     }
     return entry
   }

@@ -80,11 +80,11 @@ class End {
     writeAll: (chunks) => Effect.suspend(() => this.send(chunks))
   }
 
-  /** Closes both ends: this one at once, the other after all that was written. */
+  /** Closes both ends: this one at once, the other, which is told no code as on TCP, after all that was written. */
   close(code: number): void {
     if (this.ended !== undefined) return
     this.end(code)
-    this.run(() => this.peer!.end(code))
+    this.run(() => this.peer!.end(1000))
   }
 
   private send(

@@ -22,8 +22,6 @@ export interface Simulation {
   /** The clock, the scheduler and the randomness: what the simulated program runs with. */
   readonly context: Context.Context<never>
   readonly clock: TestClock.TestClock
-  /** How many fibers wait for time to pass. */
-  readonly sleeping: () => number
   /** Runs an effect while time passes for it: whenever it waits, the clock moves to the next due sleep. */
   readonly drive: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
@@ -34,6 +32,15 @@ const mostTurns = 1_000_000
 const neverSettles =
   "The simulated clock cannot go on: after a million turns of the event loop some fiber still runs. " +
   "A loop that never waits for time, such as a command repeated for ever, holds the clock; let it sleep between rounds"
+
+// About a second, as long as something outside of the simulation may take while a client is closed.
+const mostIdleTurns = 100_000
+
+// In milliseconds. A client closes within its own timeouts; an hour is longer than any, and soon simulated.
+const longestDrive = 3_600_000
+
+const neverEnds = "The client does not close: something of it is still in use. A connection that the program has " +
+  "reserved must be given back first: let the scope that it was reserved in close"
 
 /** A scheduler that counts the tasks it has not yet run. */
 class CountingScheduler implements Scheduler.Scheduler {
@@ -119,14 +126,15 @@ export const make = Effect.fnUntraced(
     // One fiber at a time moves the clock: of two, each would wait for the other to settle.
     const moving = Semaphore.makeUnsafe(1)
 
-    /** Goes on to `end` with a stop at each due sleep, while `until` says that there is reason to. */
+    /** Goes on to `end` with a stop at each due sleep, unless `until` says that there is no more reason to. */
     const advanceTo = Effect.fnUntraced(function*(end: number, until: () => boolean) {
+      if (!Number.isFinite(end)) return yield* Effect.die(new RangeError("The simulated clock cannot go on for ever"))
       yield* scheduler.settle
       while (dues.first <= end && !until()) {
         yield* test.setTime(dues.first)
         yield* scheduler.settle
       }
-      if (!until() && end !== Infinity) yield* test.setTime(Math.max(end, now()))
+      if (!until()) yield* test.setTime(Math.max(end, now()))
     }, moving.withPermit)
     const never = () => false
 
@@ -139,7 +147,9 @@ export const make = Effect.fnUntraced(
         Effect.suspend(() => {
           // Timers count whole milliseconds everywhere.
           const millis = Math.ceil(Duration.toMillis(duration))
-          if (!(millis > 0)) return Effect.void
+          // Both as Effect's own clock does: a sleep of no length lets others run, and one without end is never due.
+          if (!(millis > 0)) return Effect.yieldNow
+          if (millis === Infinity) return Effect.never
           const at = now() + millis
           dues.add(at)
           return Effect.ensuring(test.sleep(Duration.millis(millis)), Effect.sync(() => dues.remove(at)))
@@ -160,15 +170,24 @@ export const make = Effect.fnUntraced(
     return {
       context,
       clock,
-      sleeping: () => dues.size,
       drive: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.gen(function*() {
-          const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+          // No child: what cannot be interrupted and never ends would hold its parent for ever.
+          const fiber = yield* Effect.forkDetach(effect, { startImmediately: true })
           const done = () => fiber.pollUnsafe() !== undefined
-          while (!done()) {
-            yield* advanceTo(Infinity, done)
-            // Nothing sleeps: it waits for something outside, which takes real turns of the event loop.
-            if (!done()) yield* Effect.yieldNow
+          const limit = now() + longestDrive
+          for (let idle = 0; !done();) {
+            yield* advanceTo(now(), done)
+            if (done()) break
+            if (idle === mostIdleTurns || now() > limit) return yield* Effect.die(new Error(neverEnds))
+            if (dues.size > 0) {
+              idle = 0
+              yield* advanceTo(dues.first, done)
+            } else {
+              // It waits for something outside, which takes real turns of the event loop.
+              idle++
+              yield* Effect.yieldNow
+            }
           }
           return yield* Fiber.join(fiber)
         }).pipe(Effect.provideContext(context))
