@@ -728,6 +728,7 @@ describe("MaintenancePlan", () => {
         Effect.gen(function*() {
           const plan = yield* generate(generated)
           assert.deepStrictEqual(repeat(plan, 1), plan)
+          assert.deepStrictEqual(plan.pipe(repeat(2), delay("1 second")), delay(repeat(plan, 2), "1 second"))
           assert.deepStrictEqual(pipe(plan, repeat(times + 1)), concat(plan, repeat(plan, times)))
         })
     )

@@ -484,6 +484,26 @@ describe("SimulatedRedis", () => {
         ])
       }))
 
+    it.effect("does not wait for a client that does not read when it closes it", () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const redis = yield* Scope.provide(make(), scope)
+        for (const node of ["a", "b"]) {
+          const endpoint = redis.endpoint(node)
+          assert(endpoint._tag === "Tcp")
+          const idle = yield* NodeSocket.makeNet({ host: endpoint.host, port: endpoint.port })
+          yield* idle.reader
+          const writer = yield* idle.writer
+          // More than the kernel holds for who does not read.
+          yield* writer.write(bytes(command(["SET", "k", "x".repeat(8_000_000)]) + command(["GET", "k"])))
+          yield* untilExists(redis, node, "k")
+          yield* untilConnections(redis, node, 1)
+        }
+        yield* redis.drop("a")
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(yield* Effect.all([redis.connections("a"), redis.connections("b")]), [0, 0])
+      }))
+
     it.effect("leaves nothing open when its scope closes", () =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
@@ -655,18 +675,36 @@ describe("SimulatedRedis", () => {
         const redis = yield* make()
         const client = yield* connect(redis, "a")
         const other = yield* connect(redis, "b")
-        yield* client.send("HELLO 3", "SUBSCRIBE c", "BLPOP l 1")
-        yield* client.expect(`${hello(3, 1)}>3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n`)
+        yield* client.send("HELLO 3", "CLIENT MAINT_NOTIFICATIONS ON", "BLPOP l 1")
+        yield* client.expect(`${hello(3, 1)}+OK\r\n`)
         yield* untilBlocked(redis, "a", 1)
         yield* redis.stall("a", "5 seconds")
         yield* TestClock.adjust("2 seconds")
-        // Messages do not wait, so the order tells when the answer came.
-        yield* other.send("PUBLISH c x")
-        yield* other.expect(":1\r\n")
+        // Announcements do not wait, so the order tells when the answer came.
+        yield* redis.push("a", ["X"])
         yield* TestClock.adjust("3 seconds")
-        yield* client.expect(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n_\r\n")
+        yield* client.expect(">1\r\n$1\r\nX\r\n_\r\n")
         yield* other.send("RPUSH l x", "LLEN l")
         yield* other.expect(":1\r\n:1\r\n")
+      }))
+
+    it.effect("passes messages on to subscribers at a stalled node when it executes again", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        const other = yield* connect(redis, "b")
+        yield* client.send("HELLO 3", "CLIENT MAINT_NOTIFICATIONS ON", "SUBSCRIBE c")
+        yield* client.expect(`${hello(3, 1)}+OK\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n`)
+        yield* redis.stall("a", "5 seconds")
+        yield* other.send("PUBLISH c 1", "PUBLISH c 2")
+        yield* other.expect(":1\r\n:1\r\n")
+        yield* TestClock.adjust("4999 millis")
+        yield* redis.push("a", ["X"])
+        yield* TestClock.adjust("1 millis")
+        const message = (text: string) => `>3\r\n$7\r\nmessage\r\n${bulk("c")}${bulk(text)}`
+        yield* client.expect(`>1\r\n$1\r\nX\r\n${message("1")}${message("2")}`)
+        yield* other.send("PUBLISH c 3")
+        yield* client.expect(message("3"))
       }))
 
     it.effect("gives nothing to a client that was killed or closed", () =>
@@ -930,7 +968,7 @@ describe("SimulatedRedis", () => {
         const name = (yield* client.take("$40\r\n".length + 40 + 2)).slice(5, 45)
         yield* client.expect(
           `-ERR script ${name} ("return 1") is not registered: the simulated server runs no Lua, so give it a function ` +
-            "as SimulatedRedis.make({ scripts: [{ lua, run }] })\r\n"
+            "in the option scripts: [{ lua, run }]\r\n"
         )
       }))
 
@@ -1190,6 +1228,44 @@ describe("SimulatedRedis", () => {
         yield* resp3.expect(">3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\ny\r\n:2\r\n")
         yield* resp3.expect("+PONG\r\n+OK\r\n")
         yield* client.expect("*3\r\n$7\r\nmessage\r\n$1\r\nx\r\n$1\r\n1\r\n")
+      }))
+
+    it.live("keeps the order when a subscription is refused", () =>
+      Effect.gen(function*() {
+        const redis = yield* makeRelayed()
+        const client = yield* connect(redis, "a")
+        const optIn = "CLIENT MAINT_NOTIFICATIONS ON"
+        const arity = "-ERR wrong number of arguments for 'subscribe' command\r\n"
+        yield* client.send("HELLO 3")
+        yield* skipHello(client)
+        yield* client.send("SUBSCRIBE", "INCR n", optIn, "INCR n")
+        yield* client.expect(`${arity}:1\r\n+OK\r\n:2\r\n`)
+        yield* client.send("ACL SETUSER limited on nopass +@all ~* resetchannels", "AUTH limited x", "HELLO 2")
+        yield* client.take("+OK\r\n+OK\r\n".length)
+        yield* skipHello(client)
+        yield* client.send("SUBSCRIBE x y", "INCR n", optIn, "INCR n")
+        yield* client.expect("-NOPERM this user has no permissions to access one of the channels used as arguments\r\n")
+        yield* client.expect(":3\r\n+OK\r\n:4\r\n")
+      }))
+
+    it.live("refuses what the state of the node refuses, alone and in a transaction", () =>
+      Effect.gen(function*() {
+        const redis = yield* makeRelayed()
+        const client = yield* connect(redis, "a")
+        const readOnly = "READONLY You can't write against a read only replica.\r\n"
+        const loading = "LOADING Redis is loading the dataset in memory\r\n"
+        yield* client.send("SET k 1", "MULTI", "SET k 2")
+        yield* client.expect("+OK\r\n+OK\r\n+QUEUED\r\n")
+        yield* redis.readonly("a", "1 hour")
+        yield* client.send("EXEC", "GET k", "SET k 3", "MULTI", "GET k", "SET k 3", "EXEC", "GET k", "EXEC")
+        yield* client.expect(`-EXECABORT Transaction discarded because of: ${readOnly}$1\r\n1\r\n-${readOnly}`)
+        yield* client.expect(`+OK\r\n+QUEUED\r\n-${readOnly}`)
+        yield* client.expect("-EXECABORT Transaction discarded because of previous errors.\r\n$1\r\n1\r\n")
+        yield* client.expect("-ERR EXEC without MULTI\r\n")
+        const other = yield* connect(redis, "b")
+        yield* redis.loading("b", "1 hour")
+        yield* other.send("GET k", "CLIENT MAINT_NOTIFICATIONS ON", "ECHO x")
+        yield* other.expect(`-${loading}+OK\r\n$1\r\nx\r\n`)
       }))
 
     it.live("refuses RESP3 and hears the server close", () =>

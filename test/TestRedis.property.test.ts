@@ -155,7 +155,7 @@ const work = Effect.fnUntraced(function*(id: number, running: () => boolean) {
     // One in ten is given up after up to 50 ms, wherever it is then.
     const impatient = (yield* Random.nextIntBetween(0, 10)) === 0
     yield* Effect.ignore(impatient ? Effect.timeout(command, yield* Random.nextIntBetween(0, 50)) : command)
-    yield* Effect.sleep(yield* Random.nextIntBetween(1, 1000))
+    yield* Effect.sleep(yield* Random.nextIntBetween(1, 500))
   }
 })
 
@@ -215,6 +215,6 @@ describe("whatever happens to a deployment", () => {
           )
         )
       ),
-    { timeout: 300_000, arbitrary: { runs: 20 } }
+    { timeout: 300_000, arbitrary: { runs: 30 } }
   )
 })

@@ -99,6 +99,24 @@ describe("simulated time", () => {
       assert.strictEqual(yield* Fiber.join(stalled), 60 * 60_000 + 32_000)
     }).pipe(Effect.scoped, rehearsal()))
 
+  it.live("is the time of stream ids, and of how long an entry has been pending", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      yield* clock.advance("1500 millis")
+      assert.strictEqual(yield* redis.send("XADD", "log", "*", "n", 1), "1500-0")
+      assert.strictEqual(yield* redis.send("XADD", "log", "*", "n", 2), "1500-1")
+      yield* redis.send("XGROUP", "CREATE", "log", "workers", "0")
+      yield* redis.send("XREADGROUP", "GROUP", "workers", "one", "COUNT", 1, "STREAMS", "log", ">")
+      yield* clock.advance("10 minutes")
+      assert.deepStrictEqual(yield* redis.send("XPENDING", "log", "workers", "-", "+", 10), [
+        ["1500-0", "one", 600_000, 1]
+      ])
+      const claim = (idle: number) => redis.send("XAUTOCLAIM", "log", "workers", "two", idle, "0", "JUSTID")
+      assert.deepStrictEqual(yield* claim(600_001), ["0-0", [], []])
+      assert.deepStrictEqual(yield* claim(600_000), ["0-0", ["1500-0"], []])
+    }).pipe(rehearsal()))
+
   it.live("gives a deadline its exact length, and less to none", () =>
     Effect.gen(function*() {
       const redis = yield* HitlessRedis.HitlessRedis
@@ -141,6 +159,47 @@ describe("simulated time", () => {
       yield* clock.advance("1 day")
       assert.isUndefined(asleep.pollUnsafe())
     }).pipe(rehearsal({ client: { maintenance: { mode: "disabled" } } })))
+
+  it.live("passes for one after the other when two fibers move it", () =>
+    Effect.gen(function*() {
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      yield* Effect.all([clock.advance("10 seconds"), clock.advance("5 seconds")], { concurrency: "unbounded" })
+      assert.strictEqual(yield* Clock.currentTimeMillis, 15_000)
+    }).pipe(rehearsal()))
+
+  it.live("passes by itself for what the test waits for, and as it is told for what moves it", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      const deployment = yield* SimulatedRedis.SimulatedRedis
+      yield* deployment.latency("a", "20 millis")
+      const moments = yield* clock.advanceUntil(Effect.gen(function*() {
+        yield* redis.send("PING")
+        const replied = yield* Clock.currentTimeMillis
+        yield* clock.advance("7 seconds")
+        const advanced = yield* Clock.currentTimeMillis
+        yield* clock.advance("1 second")
+        yield* Effect.sleep("1 minute")
+        return [replied, advanced, yield* Clock.currentTimeMillis]
+      }))
+      assert.deepStrictEqual(moments, [20, 7020, 68_020])
+      const failure = yield* Effect.flip(clock.advanceUntil(Effect.andThen(redis.send("PING"), Effect.fail("known"))))
+      assert.strictEqual(failure, "known")
+    }).pipe(rehearsal()))
+
+  it.live("does not pass for ever for what never ends", () =>
+    Effect.gen(function*() {
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      let interrupted = 0
+      const late = Effect.onInterrupt(Effect.sleep("2 hours"), () => Effect.sync(() => interrupted++))
+      const defect = yield* Effect.flip(Effect.sandbox(clock.advanceUntil(late)))
+      assert.include(String(defect), "has not ended within 1h")
+      assert.isAtMost(yield* Clock.currentTimeMillis, 3_600_000)
+      const never = yield* Effect.flip(Effect.sandbox(clock.advanceUntil(Effect.never, "1 second")))
+      assert.include(String(never), "has not ended within 1s")
+      yield* clock.advance(0)
+      assert.strictEqual(interrupted, 1)
+    }).pipe(rehearsal()))
 
   it.live("draws the same random numbers for the same seed, and others for another", () => {
     const draw = (seed: number) => Effect.all([Random.next, Random.next]).pipe(rehearsal({ seed }))
@@ -329,7 +388,7 @@ describe("a plan", () => {
           "0:00:11.000  a       is read-only for 100ms",
           "0:00:12.000  a       is loading for 100ms",
           "0:00:13.000  a       answers without delay",
-          "0:00:14.000  b       shakes hands by Answer",
+          "0:00:14.000  b       takes 200ms to shake hands",
           "0:00:15.000  a       announces MOVING 5 to 1 connection",
           "0:00:15.000  client  hears MOVING 5 on redis.test:6379: b, within 1s",
           "0:00:15.000  client  queues a handoff of slot 0 to b",
@@ -383,7 +442,7 @@ describe("what a rehearsal shows", () => {
           [3000, "INCR", "CommandTimeout"]
         ]
       )
-      assert.deepStrictEqual(longestWait, { command: "INCR", waited: Duration.seconds(3) })
+      assert.deepStrictEqual(longestWait, { command: "INCR", at: Duration.seconds(3), waited: Duration.seconds(3) })
     }).pipe(rehearsal({ client: { commandTimeout: "3 seconds" } })))
 
   it.live("does not count blocking commands that waited in vain, unless nothing waits as in a transaction", () =>
@@ -449,7 +508,7 @@ describe("what a rehearsal shows", () => {
       const deployment = yield* SimulatedRedis.SimulatedRedis
       yield* clock.advance(999.8)
       yield* deployment.latency("b", 5)
-      assert.strictEqual((yield* clock.timeline).text.split("\n").at(-1), "0:00:00.999  b  answers 5ms late")
+      assert.strictEqual((yield* clock.timeline).text.split("\n").at(-1), "0:00:01.000  b  answers 5ms late")
     }).pipe(rehearsal()))
 
   it.live("is asserted in words that show what was found and how it came about", () =>
@@ -499,7 +558,7 @@ describe("what a rehearsal shows", () => {
       yield* Fiber.join(slow)
       yield* Rehearsal.assertLongestWait("80 millis")
       const longest = yield* Effect.flip(Rehearsal.assertLongestWait("79 millis"))
-      assert.deepStrictEqual(longest.found, ["PING waited 80ms"])
+      assert.deepStrictEqual(longest.found, ["PING waited 80ms, until 1m 5s 80ms"])
       assert.strictEqual((yield* Effect.flip(Rehearsal.assertHitless)).expected, "no command fails")
     }).pipe(Effect.scoped, rehearsal()))
 

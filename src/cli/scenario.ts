@@ -15,13 +15,13 @@ import type * as Scope from "effect/Scope"
 import type * as SocketServer from "effect/socket/SocketServer"
 import type { ResolvedConfig } from "../Config.ts"
 import type { Endpoint } from "../Endpoint.ts"
-import { databaseName } from "../testing/MaintenancePlan.ts"
+import { perform } from "../testing/internal/perform.ts"
+import { play as playPlan } from "../testing/internal/player.ts"
+import * as MaintenancePlan from "../testing/MaintenancePlan.ts"
 import * as SimulatedRedis from "../testing/SimulatedRedis.ts"
 import { Transport } from "../Transport.ts"
 
 const nodeNames = ["node-1", "node-2", "node-3"] as const
-
-type NodeName = typeof nodeNames[number]
 
 /**
  * A running deployment.
@@ -33,8 +33,8 @@ export interface Deployment {
   readonly nodes: SimulatedRedis.SimulatedRedis
   /** What clients reach it through: the network, in which the database's name leads to the node that serves. */
   readonly transport: Transport["Service"]
-  /** Announces that `from` is left for `to`; the name follows at half time. */
-  readonly move: (from: NodeName, to: NodeName) => Effect.Effect<void>
+  /** Makes a node, or the database's name, do what a step says. */
+  readonly perform: (step: MaintenancePlan.Step) => Effect.Effect<void>
   /** The node's name, for an address of it. */
   readonly nameOf: (address: string) => string
 }
@@ -55,8 +55,12 @@ export const deploy = Effect.fnUntraced(function*(
     nodes: nodeNames,
     upstream: upstream && network.open(upstream.endpoint, { tls: upstream.tls })
   })
-  let serving: NodeName = "node-1"
-  const isDatabase = (endpoint: Endpoint) => endpoint._tag === "Tcp" && endpoint.host === databaseName
+  let serving: string = nodeNames[0]
+  const lead = (_name: string, node: string | null) =>
+    Effect.sync(() => {
+      if (node !== null) serving = node
+    })
+  const isDatabase = (endpoint: Endpoint) => endpoint._tag === "Tcp" && endpoint.host === MaintenancePlan.databaseName
   const names = new Map<string, string>()
   for (const node of nodeNames) {
     const endpoint = nodes.endpoint(node)
@@ -67,15 +71,9 @@ export const deploy = Effect.fnUntraced(function*(
     transport: {
       open: (endpoint, options) =>
         Effect.suspend(() => network.open(isDatabase(endpoint) ? nodes.endpoint(serving) : endpoint, options)),
-      resolve: (host) => host === databaseName ? Effect.succeed(["127.0.0.1"]) : network.resolve(host)
+      resolve: (host) => host === MaintenancePlan.databaseName ? Effect.succeed(["127.0.0.1"]) : network.resolve(host)
     },
-    move: (from, to) =>
-      nodes.moving(from, { target: to, time: announcedTime }).pipe(
-        Effect.andThen(Effect.sleep(announcedTime / 2)),
-        Effect.andThen(Effect.sync(() => {
-          serving = to
-        }))
-      ),
+    perform: (step) => perform(nodes, lead, step),
     nameOf: (address) => names.get(address) ?? address.replace(/:6379$/, "")
   }
 })
@@ -104,7 +102,7 @@ export interface Phase {
   readonly name: string
   readonly note: string
   readonly length: number
-  readonly happens: (deployment: Deployment) => Effect.Effect<void, SocketServer.SocketServerError>
+  readonly steps: ReadonlyArray<MaintenancePlan.StepInput>
 }
 
 /**
@@ -126,66 +124,67 @@ export const handshakePhase = `${handshakeTime} ms handshake`
 // The retirement is 1 s after the announcement, and what follows from it should fall into the same phase.
 const movingLength = 1300
 
+/** A node is left for another one, and the name follows at half time. */
+const move = (node: string, target: string): ReadonlyArray<MaintenancePlan.StepInput> => [
+  { step: "moving", at: 0, node, target, time: announcedTime },
+  { step: "dns", at: announcedTime / 2, name: MaintenancePlan.databaseName, target }
+]
+
 const upgrade: ReadonlyArray<Phase> = [
   {
     name: "migrating, stall",
     note: `node-1 migrates its shard, which answers nothing for ${stallTime} ms`,
     length: stallTime + 400,
-    happens: ({ nodes }) =>
-      nodes.migrating("node-1", { time: "2 seconds" }).pipe(
-        Effect.andThen(Effect.sleep("200 millis")),
-        Effect.andThen(nodes.stall("node-1", stallTime)),
-        Effect.andThen(Effect.sleep(stallTime + 100)),
-        Effect.andThen(nodes.migrated("node-1"))
-      )
+    steps: [
+      { step: "migrating", at: 0, node: "node-1", time: "2 seconds" },
+      { step: "stall", at: 200, node: "node-1", duration: stallTime },
+      { step: "migrated", at: stallTime + 300, node: "node-1" }
+    ]
   },
   {
     name: "moving",
     note: "node-1 is left for node-2",
     length: movingLength,
-    happens: ({ move }) => move("node-1", "node-2")
+    steps: move("node-1", "node-2")
   },
   {
     name: "migrating",
     note: "node-2 migrates its shard",
     length: 400,
-    happens: ({ nodes }) =>
-      nodes.migrating("node-2", { time: "2 seconds" }).pipe(
-        Effect.andThen(Effect.sleep("300 millis")),
-        Effect.andThen(nodes.migrated("node-2"))
-      )
+    steps: [
+      { step: "migrating", at: 0, node: "node-2", time: "2 seconds" },
+      { step: "migrated", at: 300, node: "node-2" }
+    ]
   },
   {
     name: handshakePhase,
     note: `node-2 is left for node-3, which takes ${handshakeTime} ms to shake hands`,
     length: movingLength,
-    happens: ({ move, nodes }) =>
-      Effect.andThen(nodes.handshake("node-3", { _tag: "Answer", delay: handshakeTime }), move("node-2", "node-3"))
+    steps: [
+      { step: "handshake", at: 0, node: "node-3", handshake: { _tag: "Answer", delay: handshakeTime } },
+      ...move("node-2", "node-3")
+    ]
   },
   {
     name: "failover, stall",
     note: `node-3 fails over and answers nothing for ${stallTime} ms`,
     length: stallTime + 400,
-    happens: ({ nodes }) =>
-      nodes.failingOver("node-3", { time: "2 seconds" }).pipe(
-        Effect.andThen(Effect.sleep("200 millis")),
-        Effect.andThen(nodes.stall("node-3", stallTime)),
-        Effect.andThen(Effect.sleep(stallTime + 100)),
-        Effect.andThen(nodes.failedOver("node-3"))
-      )
+    steps: [
+      { step: "failingOver", at: 0, node: "node-3", time: "2 seconds" },
+      { step: "stall", at: 200, node: "node-3", duration: stallTime },
+      { step: "failedOver", at: stallTime + 300, node: "node-3" }
+    ]
   },
   {
     name: "refused dials",
     note: `node-3 is left for node-1, which refuses dials for ${refusalTime} ms, then shakes hands slowly`,
     length: movingLength,
-    happens: ({ move, nodes }) =>
-      nodes.handshake("node-1", { _tag: "Answer", delay: handshakeTime }).pipe(
-        Effect.andThen(nodes.refuse("node-1")),
-        Effect.andThen(Effect.all([
-          move("node-3", "node-1"),
-          Effect.andThen(Effect.sleep(refusalTime), nodes.accept("node-1"))
-        ], { concurrency: "unbounded", discard: true }))
-      )
+    steps: [
+      { step: "handshake", at: 0, node: "node-1", handshake: { _tag: "Answer", delay: handshakeTime } },
+      { step: "refuse", at: 0, node: "node-1" },
+      ...move("node-3", "node-1"),
+      { step: "accept", at: refusalTime, node: "node-1" }
+    ]
   }
 ]
 
@@ -199,8 +198,6 @@ const upgradeLength = upgrade.reduce((sum, { length }) => sum + length, 0)
  */
 export const shortestRun = Math.ceil((upgradeLength + 1000) / 1000)
 
-const nothing = () => Effect.void
-
 /**
  * The phases of a run of so many seconds. The upgrade takes the same time in every run; what is left is quiet.
  *
@@ -211,10 +208,10 @@ export const phases = (seconds: number): ReadonlyArray<Phase> => {
   const quiet = seconds * 1000 - upgradeLength
   return [
     // Node compiles the hot functions in the first second or so, which is not what ordinary latency means.
-    { name: "warm-up", note: "nothing happens", length: 0.25 * quiet, happens: nothing },
-    { name: quietPhase, note: "nothing happens", length: 0.5 * quiet, happens: nothing },
+    { name: "warm-up", note: "nothing happens", length: 0.25 * quiet, steps: [] },
+    { name: quietPhase, note: "nothing happens", length: 0.5 * quiet, steps: [] },
     ...upgrade,
-    { name: "quiet again", note: "nothing happens", length: 0.25 * quiet, happens: nothing }
+    { name: "quiet again", note: "nothing happens", length: 0.25 * quiet, steps: [] }
   ]
 }
 
@@ -236,7 +233,8 @@ export const play = Effect.fnUntraced(function*(
     // Each phase ends when it should have, so that the phases of two runs are at the same times.
     next += phase.length
     const end = next
-    yield* phase.happens(deployment)
+    const plan = yield* Effect.orDie(MaintenancePlan.make({ nodes: nodeNames, steps: phase.steps }))
+    yield* playPlan(plan, deployment.perform)
     yield* Effect.sleep(Math.max(0, end - (yield* now)))
   }
   yield* enter(undefined, yield* now)

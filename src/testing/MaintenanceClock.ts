@@ -29,6 +29,14 @@ export class MaintenanceClock extends Context.Service<MaintenanceClock, {
   readonly schedule: (plan: MaintenancePlan) => Effect.Effect<void, PlanError>
   /** Lets so much time pass. */
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
+  /**
+   * Runs an effect that takes time, and lets as much pass as it needs: for what the test itself waits for, such as a
+   * reply that comes late. Dies when it has not ended within `atMost`, 1 hour unless given.
+   */
+  readonly advanceUntil: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    atMost?: Duration.Input
+  ) => Effect.Effect<A, E, R>
   /** Goes through a whole plan: `schedule`, then `advance` by its length. */
   readonly run: (plan: MaintenancePlan) => Effect.Effect<void, PlanError>
   /** The time since the rehearsal began. */

@@ -25,6 +25,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import type { Pipeable } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
@@ -338,7 +339,10 @@ export class MaintenancePlan extends Schema.Class<MaintenancePlan>("hitless/test
       return found
     })
   }))
-) {}
+) {
+  // Schema's classes have it, and their types do not say so.
+  declare readonly pipe: Pipeable["pipe"]
+}
 
 /**
  * What `make` takes. `steps` can be in any order; without `duration` a plan lasts until the effect of its last step is

@@ -82,8 +82,10 @@ export interface Report {
   /** Commands that were answered and did not run. */
   readonly lost: ReadonlyArray<Tally>
   readonly handoffs: ReadonlyArray<HandoffOutcome>
-  /** The longest time from a call to its end, in the rehearsal's time, and which command it was. */
-  readonly longestWait: { readonly command: string; readonly waited: Duration.Duration } | undefined
+  /** The longest time from a call to its end, in the rehearsal's time: which command waited, and when it ended. */
+  readonly longestWait:
+    | { readonly command: string; readonly at: Duration.Duration; readonly waited: Duration.Duration }
+    | undefined
 }
 
 /**
@@ -225,7 +227,11 @@ export const assertLongestWait = (
     `no command waits longer than ${Duration.format(limit)}`,
     ({ longestWait }) =>
       longestWait !== undefined && Duration.isGreaterThan(longestWait.waited, limit)
-        ? [`${longestWait.command} waited ${Duration.format(longestWait.waited)}`]
+        ? [
+          `${longestWait.command} waited ${Duration.format(longestWait.waited)}, until ${
+            Duration.format(longestWait.at)
+          }`
+        ]
         : []
   )
 }

@@ -2,23 +2,26 @@
  * A simulated deployment of Redis: named endpoints that share one keyspace, announce maintenance, move, stall and fail
  * when told to.
  *
- * Every node listens on its own address, speaks RESP2 and RESP3 with their handshake, and answers either from a small
- * keyspace of its own (strings, hashes, lists, sets, sorted sets, expiry, transactions, pub/sub) or by relaying to a
- * real Redis server. The *verbs* make it behave as a deployment under maintenance does: `moving`, `migrating`,
- * `migrated`, `failingOver`, `failedOver` announce on every connection of a node that opted in; `stall`, `latency`,
- * `kill`, `refuse`, `accept` and `handshake` change what a client meets.
+ * Every node listens on its own address, speaks RESP2 and RESP3 with their handshake, and answers either from a
+ * keyspace of its own (strings, hashes, lists, sets, sorted sets, streams with groups, blocking commands, expiry, scans,
+ * transactions, pub/sub with patterns and shard channels, scripts as registered functions) or by relaying to a real
+ * Redis server. The *verbs* make it behave as a deployment under maintenance does: `moving`, `migrating`, `migrated`,
+ * `failingOver`, `failedOver` announce on every connection of a node that opted in, and `duplicate`, `replay` and `push`
+ * say more; `stall`, `latency`, `readonly`, `loading`, `kill`, `drop`, `refuse`, `accept` and `handshake` change what a
+ * client meets.
  *
  * **Details**
  *
  * A node is *accepting* from the start; `refuse` and `accept` lead from one state to the other. A connection that was
- * accepted lives until its client closes it, `kill` or the retirement after `moving` ends it, or the scope closes:
- * then first all connections are closed, then all listeners. Time is read and waited for through Effect's `Clock`
- * alone, and sockets come from `Options.listen`, so the same deployment runs on TCP in real time or in memory under a
- * simulated clock.
+ * accepted lives until its client closes it, `kill`, `drop` or the retirement after `moving` ends it, or the scope
+ * closes: then nothing is accepted any more, all connections are closed, and a client that does not read is cut off.
+ * Time is read and waited for through Effect's `Clock` alone, and sockets come from `Options.listen`, so the same
+ * deployment runs on TCP in real time or in memory under a simulated clock.
  *
  * **Gotchas**
  *
- * Nothing is persisted or replicated, no cluster commands are known, and one event loop serves all nodes.
+ * Nothing is persisted or replicated, no Lua is run, no cluster commands and no inline commands are known, and `HELLO`
+ * and subscribing are refused in a transaction. Running a command takes no time, and one event loop serves all nodes.
  *
  * @since 0.1.0
  */
@@ -147,7 +150,8 @@ export type PushElement = string | number | null | ReadonlyArray<PushElement>
  *
  * `target` is the node to move to, `null`, or text that is sent as it is. A connection that asked for
  * `moving-endpoint-type none` is told `null` instead of a node. `time` is announced in whole seconds, rounded up, and
- * so long the node's connections have. `seq` is the number after the last one used, unless given.
+ * so long the node's connections have from then on; one that opts in later is told the same time. `seq` is the number
+ * after the last one used, unless given.
  *
  * @category models
  * @since 0.1.0
@@ -206,7 +210,7 @@ export type Event =
   | { readonly _tag: "Dropped"; readonly connections: number }
   | { readonly _tag: "Stalled"; readonly millis: number }
   | { readonly _tag: "Delayed"; readonly millis: number }
-  | { readonly _tag: "HandshakeChanged"; readonly handshake: Handshake["_tag"] }
+  | { readonly _tag: "HandshakeChanged"; readonly handshake: Handshake["_tag"]; readonly millis: number }
   | { readonly _tag: "ReadOnly"; readonly millis: number }
   | { readonly _tag: "Loading"; readonly millis: number }
   | { readonly _tag: "Refusing" }
@@ -250,7 +254,10 @@ export interface SimulatedRedis {
   readonly replay: (node: string) => Effect.Effect<void>
   /** Sends a push made of these elements, or these bytes, to every connection that opted in. */
   readonly push: (node: string, frame: ReadonlyArray<PushElement> | Uint8Array) => Effect.Effect<void>
-  /** Executes no command for that long, then all that came meanwhile, in order. Of two stalls the later end counts. */
+  /**
+   * Executes no command for that long, then all that came meanwhile, in order. Published messages wait as well, and
+   * announcements do not. Of two stalls the later end counts.
+   */
   readonly stall: (node: string, duration: Duration.Input) => Effect.Effect<void>
   /** Delays everything the node sends from now on, keeping its order. */
   readonly latency: (node: string, duration: Duration.Input) => Effect.Effect<void>
@@ -399,8 +406,9 @@ export const make = Effect.fnUntraced(
             node.connections.delete(connection)
             connection.session?.end()
             note(node, { _tag: "Closed", connection: connection.id, by: connection.closedBy })
-            // An abnormal code destroys the socket at once, without what it has not yet sent.
-            return connection.closedBy === "kill"
+            // An abnormal code destroys the socket at once, without what it has not yet sent. Otherwise that would keep
+            // the socket open for as long as a client does not read, beyond the end of the deployment.
+            return connection.closedBy === "kill" || connection.isWriting
               ? Effect.ignore(writer.write(new Socket.CloseEvent(1006)))
               : Effect.void
           })
@@ -591,7 +599,8 @@ export const make = Effect.fnUntraced(
           node.behaviour = handshake._tag === "Answer"
             ? { _tag: "Answer", delay: toMillis(handshake.delay ?? 0) }
             : handshake
-          note(node, { _tag: "HandshakeChanged", handshake: handshake._tag })
+          const millis = node.behaviour._tag === "Answer" ? node.behaviour.delay : 0
+          note(node, { _tag: "HandshakeChanged", handshake: handshake._tag, millis })
         }),
       readonly: (name, duration) =>
         Effect.sync(() => {

@@ -13,7 +13,8 @@
  *
  * In simulated time a program that waits for something outside of the simulation, a real socket or a timer of another
  * library, is not waited for, and a loop that never sleeps holds the clock for ever. Finalizers of layers on top of this
- * one run before it closes, when nobody moves the clock: one that sleeps, or waits for a late answer, waits for ever.
+ * one run before it closes, when nobody moves the clock: where one sleeps, or waits for a late answer, provide those
+ * layers inside `MaintenanceClock.advanceUntil`.
  *
  * @since 0.1.0
  */
@@ -35,7 +36,7 @@ import type { HandoffEvent } from "../Handoff.ts"
 import type { HitlessError } from "../HitlessError.ts"
 import * as HitlessRedis from "../HitlessRedis.ts"
 import { CurrentRequestObserver } from "../internal/observer.ts"
-import type { Notification } from "../Notifications.ts"
+import type { Moving, Notification } from "../Notifications.ts"
 import { Transport } from "../Transport.ts"
 import { type Ended, Ledger } from "./internal/ledger.ts"
 import * as Network from "./internal/network.ts"
@@ -99,9 +100,25 @@ export type Provided =
 /** Where time comes from. */
 interface World {
   readonly advance: (duration: Duration.Input) => Effect.Effect<void>
-  /** Runs an effect while time passes for it. */
-  readonly drive: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  /** Runs an effect while time passes for it. Dies with the message when that takes longer. */
+  readonly drive: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    atMost: Duration.Duration,
+    message: string
+  ) => Effect.Effect<A, E, R>
 }
+
+const defaultAtMost = Duration.hours(1)
+
+const neverEnds = (atMost: Duration.Duration): string =>
+  `MaintenanceClock.advanceUntil: the effect has not ended within ${Duration.format(atMost)}, or waits for something ` +
+  "that time does not bring"
+
+// A client closes within its own timeouts; an hour is longer than any.
+const longestClose = Duration.hours(1)
+
+const neverCloses = "The client does not close: something of it is still in use. A connection that the program has " +
+  "reserved must be given back first: let the scope that it was reserved in close"
 
 /** A clock that counts who sleeps on it. */
 const countedClock = (clock: Clock.Clock): { readonly clock: Clock.Clock; readonly sleeping: () => number } => {
@@ -139,55 +156,69 @@ const countedTransport = (transport: Transport["Service"]) => {
   return { transport: service, connected: () => connected }
 }
 
+interface HandoffRecord {
+  readonly event: HandoffEvent
+  /** Milliseconds: when it was announced, or else queued, and the time that was announced for it. */
+  readonly since: number
+  readonly announced: Duration.Duration
+  outcome: HandoffOutcome["outcome"]
+  endedAt: number | undefined
+}
+
 /** Follows the handoffs of one client. */
 class Handoffs {
   private readonly now: () => number
-  private readonly announced: Array<{ readonly at: number; readonly notification: Notification & { _tag: "Moving" } }> =
-    []
-  private readonly handoffs: Array<
-    {
-      readonly at: number
-      readonly event: HandoffEvent
-      outcome: HandoffOutcome["outcome"]
-      endedAt: number | undefined
-    }
-  > = []
+  private readonly announced: Array<{ readonly at: number; readonly moving: Moving }> = []
+  private readonly records: Array<HandoffRecord> = []
+  /** Those under way, by slot and target. */
+  private readonly open = new Map<string, HandoffRecord>()
 
   constructor(now: () => number) {
     this.now = now
   }
 
   heard(notification: Notification): void {
-    if (notification._tag === "Moving") this.announced.push({ at: this.now(), notification })
+    if (notification._tag === "Moving") this.announced.push({ at: this.now(), moving: notification })
   }
 
   happened(event: HandoffEvent): void {
-    const last = this.handoffs.findLast((handoff) => handoff.event.slot === event.slot)
-    const open = last !== undefined && last.endedAt === undefined && last.event.to === event.to ? last : undefined
-    if (event._tag === "Queued" || open === undefined) {
-      this.handoffs.push({ at: this.now(), event, outcome: "unfinished", endedAt: undefined })
-    }
-    const handoff = this.handoffs.findLast(({ event: { slot, to } }) => slot === event.slot && to === event.to)!
+    const key = `${event.slot} ${event.to}`
+    const record = this.open.get(key) ?? this.begin(event)
     const outcome = ended[event._tag]
-    if (outcome === undefined) return
-    handoff.outcome = outcome
-    handoff.endedAt = this.now()
+    if (outcome === undefined) {
+      this.open.set(key, record)
+    } else {
+      record.outcome = outcome
+      record.endedAt = this.now()
+      this.open.delete(key)
+    }
+  }
+
+  private begin(event: HandoffEvent): HandoffRecord {
+    // An announcement without a target leads wherever the name does.
+    const announcement = this.announced.findLast(({ moving: { seq, target } }) =>
+      seq === event.seq && (target === undefined || format(target) === event.to)
+    )
+    const record: HandoffRecord = {
+      event,
+      since: announcement?.at ?? this.now(),
+      announced: announcement?.moving.time ?? Duration.zero,
+      outcome: "unfinished",
+      endedAt: undefined
+    }
+    this.records.push(record)
+    return record
   }
 
   outcomes(): ReadonlyArray<HandoffOutcome> {
-    return this.handoffs.map(({ at, endedAt, event: { from, seq, slot, to }, outcome }) => {
-      const announcement = this.announced.findLast(({ notification }) =>
-        notification.seq === seq && notification.target !== undefined && format(notification.target) === to
-      )
-      return {
-        slot,
-        from,
-        to,
-        outcome,
-        announced: announcement?.notification.time ?? Duration.zero,
-        took: Duration.millis((endedAt ?? this.now()) - (announcement?.at ?? at))
-      }
-    })
+    return this.records.map(({ announced, endedAt, event: { from, slot, to }, outcome, since }) => ({
+      slot,
+      from,
+      to,
+      outcome,
+      announced,
+      took: Duration.millis((endedAt ?? this.now()) - since)
+    }))
   }
 }
 
@@ -229,7 +260,7 @@ const build = Effect.fnUntraced(function*(
 
   // Closed first, so that the deployment is there until nobody uses it.
   const clientScope = yield* Scope.make()
-  const closeClient = world.drive(Scope.close(clientScope, Exit.void))
+  const closeClient = world.drive(Scope.close(clientScope, Exit.void), longestClose, neverCloses)
   yield* Effect.addFinalizer(() => closeClient)
   const { clock: clientClock, sleeping } = countedClock(clock)
   const { connected, transport: clientTransport } = countedTransport(transport)
@@ -287,7 +318,11 @@ const build = Effect.fnUntraced(function*(
       repeated: written.filter((one) => one.executed > one.acknowledged + one.uncertain + pending),
       lost: written.filter((one) => one.executed < one.acknowledged),
       handoffs: handoffs.outcomes(),
-      longestWait: longest && { command: longest.command, waited: Duration.millis(waitOf(longest)) }
+      longestWait: longest && {
+        command: longest.command,
+        at: Duration.millis(longest.endedAt),
+        waited: Duration.millis(waitOf(longest))
+      }
     }
   })
 
@@ -305,6 +340,10 @@ const build = Effect.fnUntraced(function*(
     Context.add(MaintenanceClock, {
       schedule,
       advance: world.advance,
+      advanceUntil: (effect, atMost = defaultAtMost) => {
+        const limit = Duration.fromInputUnsafe(atMost)
+        return world.drive(effect, limit, neverEnds(limit))
+      },
       run: (plan) => Effect.andThen(schedule(plan), world.advance(plan.duration)),
       now: Effect.sync(() => Duration.millis(now())),
       timeline: Effect.sync(() => new Timeline(entries.slice(), addresses))
@@ -359,7 +398,8 @@ export const layerLive = (
     const transport = yield* Transport
     const world: World = {
       advance: (duration) => Effect.sleep(duration),
-      drive: (effect) => effect
+      drive: (effect, atMost, message) =>
+        Effect.timeoutOrElse(effect, { duration: atMost, orElse: () => Effect.die(new Error(message)) })
     }
     return yield* build(world, Network.tcp(nodes, listen, transport), nodes, { client, server })
   }))

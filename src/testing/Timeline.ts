@@ -10,7 +10,7 @@ import { format } from "../Endpoint.ts"
 import type { HandoffEvent } from "../Handoff.ts"
 import type { HitlessError } from "../HitlessError.ts"
 import { frameNames, type Notification } from "../Notifications.ts"
-import type { Event } from "./SimulatedRedis.ts"
+import type { Event, Handshake } from "./SimulatedRedis.ts"
 
 /**
  * One thing that happened, `at` milliseconds after the rehearsal began.
@@ -43,6 +43,21 @@ const plural = (count: number, what: string): string => `${count} ${what}${count
 
 const span = (duration: Duration.Duration): string => Duration.isZero(duration) ? "0ms" : Duration.format(duration)
 
+const handshakes = (handshake: Handshake["_tag"], delay: number): string => {
+  switch (handshake) {
+    case "Answer":
+      return delay === 0 ? "shakes hands at once" : `takes ${span(Duration.millis(delay))} to shake hands`
+    case "HangBeforeHello":
+      return "answers nothing on new connections"
+    case "HangAfterHello":
+      return "answers HELLO alone on new connections"
+    case "NoAuth":
+      return "answers NOAUTH on new connections"
+    case "DropAfterBytes":
+      return "closes new connections in the middle of an answer"
+  }
+}
+
 const happened = (event: Event): string => {
   switch (event._tag) {
     case "Accepted":
@@ -67,7 +82,7 @@ const happened = (event: Event): string => {
     case "Delayed":
       return event.millis === 0 ? "answers without delay" : `answers ${span(Duration.millis(event.millis))} late`
     case "HandshakeChanged":
-      return `shakes hands by ${event.handshake}`
+      return handshakes(event.handshake, event.millis)
     case "ReadOnly":
       return `is read-only for ${span(Duration.millis(event.millis))}`
     case "Loading":

@@ -156,6 +156,20 @@ export const cases: ReadonlyArray<Case> = [
     ]
   },
   {
+    name: "everybody who waits is served before anybody goes on",
+    commands: [
+      { client: "b", command: ["XREAD", "BLOCK", 0, "STREAMS", "s", "$"], replies: 0 },
+      { client: "b", command: ["SET", "s", "text"], replies: 0 },
+      ["PING"],
+      ...waits("c", "XREAD", "BLOCK", 0, "STREAMS", "s", "$"),
+      ["XADD", "s", "1-1", "f", "v"],
+      gets("b"),
+      gets("c"),
+      gets("b"),
+      ["GET", "s"]
+    ]
+  },
+  {
     name: "a client that waits sends more, which waits too",
     commands: [
       { client: "b", command: ["BLPOP", "l", 0], replies: 0 },
@@ -193,6 +207,9 @@ export const cases: ReadonlyArray<Case> = [
     commands: [
       ["MULTI"],
       ["BLPOP", "l", 0],
+      ["BLMOVE", "l", "m", "LEFT", "LEFT", 0],
+      ["BRPOPLPUSH", "l", "m", 0],
+      ["XREAD", "BLOCK", 0, "STREAMS", "s", "$"],
       ["BLMPOP", 0, 1, "l", "LEFT"],
       ["BZPOPMIN", "z", 0],
       ["BZMPOP", 0, 1, "z", "MIN"],

@@ -19,7 +19,7 @@ export interface Caller {
 
 /**
  * A command that has to wait: it is tried again whenever something changed, in the order of the waiting clients.
- * Where nobody can wait, in a transaction or a script, it is answered as if its time were over.
+ * In a transaction and in a script nobody can wait.
  */
 export class Blocked {
   /** Milliseconds; 0 waits for ever. */
@@ -27,11 +27,14 @@ export class Blocked {
   /** The reply once there is something, and what it takes away is gone; `undefined` while there is nothing. */
   readonly attempt: () => ReplyValue | undefined
   readonly timedOut: ReplyValue
+  /** The reply where nobody can wait. */
+  readonly denied: ReplyValue
 
-  constructor(timeout: number, attempt: () => ReplyValue | undefined, timedOut: ReplyValue) {
+  constructor(timeout: number, attempt: () => ReplyValue | undefined, timedOut: ReplyValue, denied = timedOut) {
     this.timeout = timeout
     this.attempt = attempt
     this.timedOut = timedOut
+    this.denied = denied
   }
 }
 
@@ -85,7 +88,7 @@ export const toInteger = (text: string, message: string = notAnInteger): bigint 
 export const toIndex = (text: string): number => Number(toInteger(text))
 export const toDouble = (text: string, message: string = notAFloat): number => parseDouble(text) ?? refuse(message)
 
-export const notPositive = "ERR value is out of range, must be positive"
+const notPositive = "ERR value is out of range, must be positive"
 
 /** Reads a count that may be 0. */
 export const toCount = (text: string, message: string = notPositive): number => {

@@ -96,10 +96,15 @@ export class Connection implements Peer {
   private quitting = false
   /** Frames of the batch that is being made, and the batches that wait to leave. */
   private open: Array<Uint8Array> = []
-  /** The answer to the command that made the node sleep (`DEBUG SLEEP`): it is given when the node wakes up. */
+  /**
+   * What is sent when the node wakes up: the answer to the command that made it sleep (`DEBUG SLEEP`), and messages that
+   * others published meanwhile.
+   */
   private late: Array<Uint8Array> = []
   private readonly batches: Array<Batch> = []
   private readonly writing = Semaphore.makeUnsafe(1)
+  /** Whether a write has begun that the client has not taken: it goes on, or was interrupted. */
+  isWriting = false
   /** Bytes that may still be written before the connection is cut. */
   private allowance: number
 
@@ -183,7 +188,7 @@ export class Connection implements Peer {
   /** Executes until nothing is left, the client waits, or a command stalls the node. */
   private execute(): void {
     this.executing = true
-    this.open.push(...this.late)
+    this.open = this.open.concat(this.late)
     this.late = []
     const commands = this.commands
     let done = 0
@@ -251,8 +256,9 @@ export class Connection implements Peer {
     const over = wait.timeout === 0
       ? Effect.never
       : Effect.andThen(Effect.sleep(wait.timeout), Effect.andThen(this.serving, Effect.sync(() => wait.expire())))
-    // What the client sent meanwhile is executed by whoever ends the wait.
-    this.output.fork(Effect.andThen(Effect.raceFirst(over, Deferred.await(wait.ended)), this.work))
+    // What the client sent meanwhile is executed when everybody who waits for the same has been served.
+    const next = Effect.andThen(Effect.yieldNow, this.work)
+    this.output.fork(Effect.andThen(Effect.raceFirst(over, Deferred.await(wait.ended)), next))
   }
 
   sleep(millis: number): void {
@@ -306,6 +312,12 @@ export class Connection implements Peer {
 
   send(value: ReplyValue): void {
     this.sendBytes([encodeReply(value, this.protocol)])
+  }
+
+  deliver(message: ReplyValue): void {
+    if (this.executing || !this.isStalled) return this.send(message)
+    this.late.push(encodeReply(message, this.protocol))
+    if (this.late.length === 1) this.output.fork(this.work)
   }
 
   /** Makes one batch of everything that `make` sends, and writes what is due. */
@@ -374,7 +386,13 @@ export class Connection implements Peer {
 
   /** One write at a time: each that waits for a slow reader listens on the socket, and batches can be many. */
   private writeAll(frames: ReadonlyArray<Uint8Array>): Effect.Effect<void, Socket.SocketError> {
-    return isNonEmpty(frames) ? this.writing.withPermit(this.output.writer.writeAll(frames)) : Effect.void
+    if (!isNonEmpty(frames)) return Effect.void
+    return this.writing.withPermit(Effect.suspend(() => {
+      this.isWriting = true
+      return Effect.map(this.output.writer.writeAll(frames), () => {
+        this.isWriting = false
+      })
+    }))
   }
 
   quit(): void {

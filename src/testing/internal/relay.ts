@@ -1,10 +1,10 @@
 /**
  * Relays one client connection to a real Redis server: commands go there as they are and so do its replies come back.
  *
- * Only what a real server does not know is answered here: `CLIENT MAINT_NOTIFICATIONS`, and a `HELLO` that the
- * simulated deployment refuses. Those answers, and every push, are put between two whole frames of the server. Order
- * is kept by counting the replies that are owed, so commands that switch replies off (`CLIENT REPLY`, `MONITOR`) are
- * not supported.
+ * Only what a real server does not know is answered here: `CLIENT MAINT_NOTIFICATIONS`, a `HELLO` that the simulated
+ * deployment refuses, and commands that the state of the node refuses, of those that the simulated server knows too.
+ * Those answers, and every push, are put between two whole frames of the server. Order is kept by counting the replies
+ * that are owed, so commands that switch replies off (`CLIENT REPLY`, `MONITOR`) are not supported.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -13,12 +13,16 @@ import { Encoder, encodeReply, ErrorReply, makeDecoder } from "../../Resp.ts"
 import { error } from "./command.ts"
 import type { Backend, Connection } from "./connection.ts"
 import { FrameCutter } from "./frames.ts"
-import { counts, type Deployment, noProtocol, unknownCommand } from "./session.ts"
+import { counts, type Deployment, execAbort, noProtocol, refusalOf, unknownCommand } from "./session.ts"
 import { fromBytes } from "./text.ts"
 
-/** What is owed to the client, in order: replies of the server, or an answer that is made here when its turn comes. */
+/**
+ * What is owed to the client, in order: replies of the server, an answer that is made here when its turn comes, or an
+ * error that replaces a reply of the server.
+ */
 type Owed =
   | { readonly _tag: "Local"; readonly answer: () => void }
+  | { readonly _tag: "Refused"; readonly message: string }
   | {
     readonly _tag: "Remote"
     replies: number
@@ -50,6 +54,8 @@ class Relay implements Backend {
   private readonly owed: Array<Owed> = []
   /** The commands between `MULTI` and `EXEC` that the server has queued. */
   private queued: Array<ReadonlyArray<string>> | undefined
+  /** The names of the commands that were forwarded since the last `MULTI`, answered or not. */
+  private forwarded: Array<string> | undefined
   /** The protocol that the server speaks once it has seen everything that was forwarded. */
   private protocol: 2 | 3 = 2
 
@@ -76,16 +82,34 @@ class Relay implements Backend {
     } else if (command === "RESET") {
       this.protocol = 2
     }
+    const refused = refusalOf(this.connection.node, command, this.forwarded)
+    if (command === "MULTI") this.forwarded = []
+    else if (command === "EXEC" || command === "DISCARD" || command === "RESET") this.forwarded = undefined
+    if (refused !== undefined) return this.refuseThere(command, refused)
+    this.forwarded?.push(command)
     this.encoder.write(words)
     const replies = this.repliesTo(command, args.length)
     if (replies === 0) return
     this.owed.push({ _tag: "Remote", replies, command, words: words.map(fromBytes), protocol: this.protocol })
   }
 
-  /** In RESP3 a subscription is confirmed by pushes, in RESP2 by one reply for each channel. */
+  /**
+   * In RESP3 a subscription is confirmed by pushes, in RESP2 by one reply for each channel; where all are left, which is
+   * known to the server alone, one is counted.
+   */
   private repliesTo(command: string, args: number): number {
-    if (!/^[PS]?(UN)?SUBSCRIBE$/.test(command)) return 1
+    const [subscribes, un] = /^[PS]?(UN)?SUBSCRIBE$/.exec(command) ?? []
+    // Without a channel to subscribe to there is nothing but an error.
+    if (subscribes === undefined || (un === undefined && args === 0)) return 1
     return this.protocol === 3 ? 0 : Math.max(args, 1)
+  }
+
+  /** Makes the server refuse something in its place, so that it also spoils or ends the transaction that is open. */
+  private refuseThere(command: string, message: string): void {
+    const isExec = command === "EXEC"
+    // `GET` without a key is an error everywhere.
+    this.encoder.write([isExec ? "DISCARD" : "GET"])
+    this.owed.push({ _tag: "Refused", message: isExec ? execAbort(message) : message })
   }
 
   private refuse(message: string): void {
@@ -132,7 +156,13 @@ class Relay implements Backend {
   /** Takes one whole frame of the server. */
   readonly onFrame = (parts: ReadonlyArray<Uint8Array>, type: string): void => {
     const owed = this.owed[0]
-    if (type === ">" || owed?._tag !== "Remote") return this.connection.sendBytes(parts)
+    if (type === ">" || owed === undefined || owed._tag === "Local") return this.connection.sendBytes(parts)
+    if (owed._tag === "Refused") {
+      this.connection.send(error(owed.message))
+      // The answer to `DISCARD`.
+      if (type === "+") this.queued = undefined
+      return this.next()
+    }
     if (owed.command === "HELLO" && type !== "-") this.connection.protocol = owed.protocol
     if (owed.command === "RESET" && type !== "-") {
       this.connection.protocol = 2
@@ -140,8 +170,14 @@ class Relay implements Backend {
     }
     if (owed.command === "HELLO") this.connection.sendHello(parts)
     else this.connection.sendBytes(parts)
-    if (--owed.replies > 0) return
+    // An error is the only answer, however many channels a command names.
+    if (--owed.replies > 0 && type !== "-") return
     this.observe(owed.command, owed.words, parts, type)
+    this.next()
+  }
+
+  /** Goes on to what is owed next, and gives the answers that are made here as their turn comes. */
+  private next(): void {
     this.owed.shift()
     while (this.owed[0]?._tag === "Local") {
       const { answer } = this.owed.shift() as Owed & { _tag: "Local" }

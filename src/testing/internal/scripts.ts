@@ -136,10 +136,8 @@ export class Scripts {
     if (text === undefined) return "NOSCRIPT No matching script. Please use EVAL."
     const line = text.split("\n").find((line) => line.trim() !== "") ?? ""
     return this.functions.get(sha) ??
-      `ERR script ${sha} (${
-          JSON.stringify(line.trim())
-        }) is not registered: the simulated server runs no Lua, so give ` +
-        "it a function as SimulatedRedis.make({ scripts: [{ lua, run }] })"
+      `ERR script ${sha} (${JSON.stringify(line.trim())}) is not registered: the simulated server runs no Lua, so ` +
+        "give it a function in the option scripts: [{ lua, run }]"
   }
 }
 
@@ -229,7 +227,7 @@ const makeRedis = (session: Session, isReadOnly: boolean): ScriptRedis => {
       if (refused !== undefined) throw new Abort(refused)
     }
     const outcome = data === undefined ? run(known, session, args) : run(data, caller, args)
-    return fromReply(outcome instanceof Blocked ? outcome.timedOut : outcome ?? nil) as A
+    return fromReply(outcome instanceof Blocked ? outcome.denied : outcome ?? nil) as A
   }
   return {
     now: keyspace.now(),

@@ -80,6 +80,8 @@ export interface Peer {
   /** 2 until `HELLO 3`; the peer encodes by it. */
   protocol: 2 | 3
   readonly send: (value: ReplyValue) => void
+  /** Sends a message to a subscriber, when the node is awake. */
+  readonly deliver: (message: ReplyValue) => void
   /** Sends the answer to `HELLO`. */
   readonly sendHello: (frames: ReadonlyArray<Uint8Array>) => void
   /** Answers `CLIENT MAINT_NOTIFICATIONS`, given as it was spelled, with these arguments. */
@@ -134,8 +136,28 @@ interface Transaction {
   refused: boolean
 }
 
+/**
+ * Why a node refuses a command, named in capitals, if it does. `EXEC` stands for the commands that were queued before
+ * the node's state changed.
+ */
+export const refusalOf = (
+  node: Conditions,
+  name: string,
+  queued: ReadonlyArray<string> | undefined
+): string | undefined => {
+  for (const one of name === "EXEC" ? queued ?? [] : [name]) {
+    const refused = refuses(node, one, dataCommands.has(one))
+    if (refused !== undefined) return refused
+  }
+  return undefined
+}
+
+/** The error reply to `EXEC` when something that was queued is refused now. */
+export const execAbort = (refused: string): string =>
+  `EXECABORT Transaction discarded because of: ${refused.replace(/^ERR /, "")}`
+
 /** The reply where nobody can wait. */
-const answered = (outcome: Outcome): ReplyValue | undefined => outcome instanceof Blocked ? outcome.timedOut : outcome
+const answered = (outcome: Outcome): ReplyValue | undefined => outcome instanceof Blocked ? outcome.denied : outcome
 
 /** The state of one client's session. */
 export class Session implements Caller {
@@ -200,7 +222,7 @@ export class Session implements Caller {
     if (command === undefined) return this.refuse(name, unknownCommand(first, args))
     if (!fits(command, args.length)) return this.refuse(name, wrongArity(name.toLowerCase()))
     if (this.user === undefined && !beforeLogin.has(name)) return this.refuse(name, noAuth)
-    const refused = this.refusal(name)
+    const refused = refusalOf(this.peer.node, name, this.transaction?.queue.map(({ name }) => name))
     if (refused !== undefined) return this.refuse(name, refused)
     if (this.subscriptions.size > 0 && this.protocol === 2 && !whileSubscribed.has(name)) {
       return this.refuse(
@@ -214,16 +236,6 @@ export class Session implements Caller {
     if (notInTransactions.has(name)) return this.refuse(name, "ERR Command not allowed inside a transaction")
     this.transaction.queue.push({ name, command, words })
     return ReplyValue.Simple({ text: "QUEUED" })
-  }
-
-  /** Why the node refuses a command now; `EXEC` stands for what was queued before the node's state changed. */
-  private refusal(name: string): string | undefined {
-    const names = name === "EXEC" ? this.transaction?.queue.map(({ name }) => name) ?? [] : [name]
-    for (const name of names) {
-      const refused = refuses(this.peer.node, name, dataCommands.has(name))
-      if (refused !== undefined) return refused
-    }
-    return undefined
   }
 
   private perform({ command, words }: Queued): Outcome {
@@ -243,7 +255,7 @@ export class Session implements Caller {
     if (name === "EXEC") {
       this.transaction = undefined
       this.endWatches()
-      return error(`EXECABORT Transaction discarded because of: ${message.replace(/^ERR /, "")}`)
+      return error(execAbort(message))
     }
     if (this.transaction !== undefined) this.transaction.refused = true
     return error(message)
@@ -278,14 +290,14 @@ export class Session implements Caller {
     if (broken) return ReplyValue.NullArray()
     return array(queue.map((queued) => {
       const outcome = this.perform(queued)
-      if (outcome instanceof Blocked) this.observe(queued.words, outcome.timedOut)
+      if (outcome instanceof Blocked) this.observe(queued.words, outcome.denied)
       return answered(outcome) ?? nil
     }))
   }
 
   /** Sends to a subscriber: a push, or the array that RESP2 makes of it. */
   message(items: ReadonlyArray<ReplyValue>): void {
-    this.peer.send(ReplyValue.Push({ items }))
+    this.peer.deliver(ReplyValue.Push({ items }))
   }
 
   /** Leaves nothing of this session in what the deployment shares. */

@@ -1,6 +1,7 @@
 /**
- * Simulated time in which nothing is left to chance: a `TestClock` that moves from due sleep to due sleep, a scheduler
- * that knows when no fiber can go on, and seeded randomness.
+ * Simulated time in which nothing is left to chance: a clock that moves from due sleep to due sleep, a scheduler that
+ * knows when no fiber can go on, and seeded randomness. The clock is a `TestClock`, so `TestClock.adjust` moves it too;
+ * Effect's own would not wait for what goes on beside its scheduler's tasks, as writes of one tick that leave together.
  *
  * Between two moments everything *settles*: the clock stands still until no fiber of the simulation is runnable, so
  * what happens at a moment does not depend on how fast the machine is. Fibers that wait for something outside, a real
@@ -13,17 +14,24 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
-import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as TestClock from "effect/testing/TestClock"
+import type * as TestClock from "effect/testing/TestClock"
 
 /** A running simulation. */
 export interface Simulation {
   /** The clock, the scheduler and the randomness: what the simulated program runs with. */
   readonly context: Context.Context<never>
   readonly clock: TestClock.TestClock
-  /** Runs an effect while time passes for it: whenever it waits, the clock moves to the next due sleep. */
-  readonly drive: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /**
+   * Runs an effect while time passes for it: whenever it waits, and does not move the clock itself, the clock moves to
+   * the next due sleep. Dies with the message when it has not ended when so much time is over, or waits for nothing
+   * that time brings.
+   */
+  readonly drive: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    atMost: Duration.Duration,
+    message: string
+  ) => Effect.Effect<A, E, R>
 }
 
 // A command and its reply in memory take about ten turns; nothing that ends needs a million within one moment.
@@ -33,14 +41,8 @@ const neverSettles =
   "The simulated clock cannot go on: after a million turns of the event loop some fiber still runs. " +
   "A loop that never waits for time, such as a command repeated for ever, holds the clock; let it sleep between rounds"
 
-// About a second, as long as something outside of the simulation may take while a client is closed.
+// About a second, as long as something outside of the simulation may take.
 const mostIdleTurns = 100_000
-
-// In milliseconds. A client closes within its own timeouts; an hour is longer than any, and soon simulated.
-const longestDrive = 3_600_000
-
-const neverEnds = "The client does not close: something of it is still in use. A connection that the program has " +
-  "reserved must be given back first: let the scope that it was reserved in close"
 
 /** A scheduler that counts the tasks it has not yet run. */
 class CountingScheduler implements Scheduler.Scheduler {
@@ -82,81 +84,104 @@ class CountingScheduler implements Scheduler.Scheduler {
   })
 }
 
-/** When sleeps are due, in order. */
-class Dues {
-  private readonly sorted: Array<number> = []
+/** A fiber that waits for its moment. */
+interface Sleeper {
+  readonly at: number
+  readonly wake: () => void
+}
 
-  get size(): number {
-    return this.sorted.length
+/** Who sleeps. The next to wake is the last; of equals that is who came first. */
+class Sleepers {
+  private readonly sorted: Array<Sleeper> = []
+
+  /** When the next one wakes: `Infinity` when nobody sleeps. */
+  get next(): number {
+    return this.sorted.at(-1)?.at ?? Infinity
   }
 
-  get first(): number {
-    return this.sorted[0] ?? Infinity
-  }
-
-  add(at: number): void {
-    this.sorted.splice(this.indexOf(at), 0, at)
-  }
-
-  remove(at: number): void {
-    this.sorted.splice(this.indexOf(at), 1)
-  }
-
-  /** Where `at` is, or would be. */
-  private indexOf(at: number): number {
+  add(sleeper: Sleeper): void {
     let low = 0
     let high = this.sorted.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.sorted[middle]! < at) low = middle + 1
+      if (this.sorted[middle]!.at > sleeper.at) low = middle + 1
       else high = middle
     }
-    return low
+    this.sorted.splice(low, 0, sleeper)
+  }
+
+  remove(sleeper: Sleeper): void {
+    const index = this.sorted.indexOf(sleeper)
+    if (index >= 0) this.sorted.splice(index, 1)
+  }
+
+  /** Wakes everybody whose moment has come, also who lies down meanwhile. */
+  wakeAt(now: number): void {
+    while (this.next <= now) this.sorted.pop()!.wake()
   }
 }
 
 /** Starts a simulation whose time is 0; equal seeds give equal randomness. */
 export const make = Effect.fnUntraced(
-  function*(seed: string | number): Effect.fn.Return<Simulation, never, Scope.Scope> {
+  function*(seed: string | number): Effect.fn.Return<Simulation> {
     const scheduler = new CountingScheduler(yield* Scheduler.Scheduler)
-    const test = yield* TestClock.make()
-    const dues = new Dues()
-    const now = () => test.currentTimeMillisUnsafe()
+    const real = yield* Clock.Clock
+    const sleepers = new Sleepers()
+    let millis = 0
+    const now = () => millis
+    const nanos = () => BigInt(millis) * 1_000_000n
 
     // One fiber at a time moves the clock: of two, each would wait for the other to settle.
     const moving = Semaphore.makeUnsafe(1)
+    let movers = 0
 
-    /** Goes on to `end` with a stop at each due sleep, unless `until` says that there is no more reason to. */
-    const advanceTo = Effect.fnUntraced(function*(end: number, until: () => boolean) {
+    const wakeNext = Effect.suspend(() => {
+      millis = Math.max(millis, sleepers.next)
+      sleepers.wakeAt(millis)
+      return scheduler.settle
+    })
+
+    /** Goes on with a stop at each due sleep, to the end that is given from where the clock is then. */
+    const advanceTo = Effect.fnUntraced(function*(endFrom: (now: number) => number) {
+      const end = endFrom(millis)
       if (!Number.isFinite(end)) return yield* Effect.die(new RangeError("The simulated clock cannot go on for ever"))
       yield* scheduler.settle
-      while (dues.first <= end && !until()) {
-        yield* test.setTime(dues.first)
-        yield* scheduler.settle
-      }
-      if (!until()) yield* test.setTime(Math.max(end, now()))
+      while (sleepers.next <= end) yield* wakeNext
+      millis = Math.max(millis, Math.ceil(end))
     }, moving.withPermit)
-    const never = () => false
+
+    const move = (endFrom: (now: number) => number): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        movers++
+        return Effect.ensuring(advanceTo(endFrom), Effect.sync(() => movers--))
+      })
 
     const clock: TestClock.TestClock = {
-      ...test,
-      adjust: (duration) =>
-        Effect.suspend(() => advanceTo(now() + Duration.toMillis(Duration.fromInputUnsafe(duration)), never)),
-      setTime: (timestamp) => advanceTo(timestamp, never),
-      sleep: (duration) =>
-        Effect.suspend(() => {
-          // Timers count whole milliseconds everywhere.
-          const millis = Math.ceil(Duration.toMillis(duration))
-          // Both as Effect's own clock does: a sleep of no length lets others run, and one without end is never due.
-          if (!(millis > 0)) return Effect.yieldNow
-          if (millis === Infinity) return Effect.never
-          const at = now() + millis
-          dues.add(at)
-          return Effect.ensuring(test.sleep(Duration.millis(millis)), Effect.sync(() => dues.remove(at)))
+      currentTimeMillisUnsafe: now,
+      currentTimeMillis: Effect.sync(now),
+      currentTimeNanosUnsafe: nanos,
+      currentTimeNanos: Effect.sync(nanos),
+      monotonicTimeNanosUnsafe: nanos,
+      monotonicTimeNanos: Effect.sync(nanos),
+      adjust: (duration) => move((now) => now + Duration.toMillis(Duration.fromInputUnsafe(duration))),
+      setTime: (timestamp) => move(() => timestamp),
+      sleep: (duration) => {
+        // Timers count whole milliseconds everywhere.
+        const length = Math.ceil(Duration.toMillis(duration))
+        // Both as Effect's own clock does: a sleep of no length lets others run, and one without end is never due.
+        if (!(length > 0)) return Effect.yieldNow
+        if (length === Infinity) return Effect.never
+        return Effect.callback((resume) => {
+          const sleeper = { at: millis + length, wake: () => resume(Effect.void) }
+          sleepers.add(sleeper)
+          return Effect.sync(() => sleepers.remove(sleeper))
         })
+      },
+      withLive: (effect) =>
+        "withLive" in real
+          ? (real as TestClock.TestClock).withLive(effect)
+          : Effect.provideService(effect, Clock.Clock, real)
     }
-    // A clock that nobody has moved yet warns in the middle of the first sleep's clean-up.
-    yield* test.adjust(0)
 
     const random = yield* Random.withSeed(
       Effect.withFiber<Random.Random>((fiber) => Effect.succeed(fiber.getRef(Random.Random))),
@@ -170,26 +195,34 @@ export const make = Effect.fnUntraced(
     return {
       context,
       clock,
-      drive: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+      drive: <A, E, R>(effect: Effect.Effect<A, E, R>, atMost: Duration.Duration, message: string) =>
         Effect.gen(function*() {
+          const end = millis + Duration.toMillis(atMost)
           // No child: what cannot be interrupted and never ends would hold its parent for ever.
           const fiber = yield* Effect.forkDetach(effect, { startImmediately: true })
           const done = () => fiber.pollUnsafe() !== undefined
-          const limit = now() + longestDrive
-          for (let idle = 0; !done();) {
-            yield* advanceTo(now(), done)
-            if (done()) break
-            if (idle === mostIdleTurns || now() > limit) return yield* Effect.die(new Error(neverEnds))
-            if (dues.size > 0) {
-              idle = 0
-              yield* advanceTo(dues.first, done)
-            } else {
-              // It waits for something outside, which takes real turns of the event loop.
-              idle++
-              yield* Effect.yieldNow
+          const step = moving.withPermit(Effect.andThen(
+            scheduler.settle,
+            Effect.suspend(() =>
+              // Who moves the clock by himself knows better how far.
+              done() || movers > 0 || sleepers.next > end ? Effect.void : wakeNext
+            )
+          ))
+          const drive = Effect.gen(function*() {
+            for (let idle = 0; !done();) {
+              yield* step
+              if (done() || movers > 0 || sleepers.next <= end) {
+                idle = 0
+              } else if (sleepers.next < Infinity || ++idle === mostIdleTurns) {
+                return yield* Effect.die(new Error(message))
+              } else {
+                // It waits for something outside, which takes real turns of the event loop.
+                yield* Effect.yieldNow
+              }
             }
-          }
-          return yield* Fiber.join(fiber)
+            return yield* Fiber.join(fiber)
+          })
+          return yield* Effect.onExit(drive, () => Effect.forkDetach(Fiber.interrupt(fiber)))
         }).pipe(Effect.provideContext(context))
     }
   }

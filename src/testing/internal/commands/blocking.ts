@@ -9,6 +9,7 @@ import {
   type Caller,
   type Command,
   integer,
+  nil,
   type Outcome,
   refuse,
   syntaxError,
@@ -30,16 +31,19 @@ const toTimeout = (text: string): number => {
   return millis < 0 || millis > Number(int64.max) ? refuse(negative) : millis
 }
 
+const noArray = ReplyValue.NullArray()
+
 /**
  * What is there at once, or a wait for it. A key of another type is an error only at first: while the client waits it
- * can come and go. `attempt` is told the keys to look at.
+ * can come and go. Of keys that one transaction fills, the client gets the one that it named first, where Redis gives the
+ * one that was filled first. `attempt` is told the keys to look at.
  */
 const waitFor = (
   caller: Caller,
   type: ValueType,
   keys: ReadonlyArray<string>,
   timeout: number,
-  timedOut: ReplyValue,
+  denied: ReplyValue,
   attempt: (keys: ReadonlyArray<string>) => ReplyValue | undefined
 ): Outcome =>
   attempt(keys) ?? new Blocked(
@@ -48,7 +52,8 @@ const waitFor = (
       const filled = keys.filter((key) => caller.database.type(key) === type)
       return filled.length === 0 ? undefined : attempt(filled)
     },
-    timedOut
+    noArray,
+    denied
   )
 
 /** What another command replies, if that is something. */
@@ -58,8 +63,6 @@ const something = (outcome: Outcome): ReplyValue | undefined => {
     (outcome._tag === "Array" && outcome.items.length === 0)
   return isEmpty ? undefined : outcome
 }
-
-const noArray = ReplyValue.NullArray()
 
 /** Pops one element of the first key that has any, and names the key. */
 const pop = (type: ValueType, command: Command<Caller>): Command<Caller> => ({
@@ -91,7 +94,7 @@ const multiPop = (type: ValueType, command: Command<Caller>): Command<Caller> =>
 
 /** Moves an element; `args` are those of the command that does not wait. */
 const move = (caller: Caller, command: Command<Caller>, args: ReadonlyArray<string>, seconds: string): Outcome =>
-  waitFor(caller, "list", [args[0]], toTimeout(seconds), noArray, () => something(command.run(caller, args)))
+  waitFor(caller, "list", [args[0]], toTimeout(seconds), nil, () => something(command.run(caller, args)))
 
 const wait = (_caller: Caller, [replicas, timeout]: ReadonlyArray<string>): ReplyValue => {
   toInteger(replicas)
