@@ -625,6 +625,17 @@ describe("a rehearsal on TCP in real time", () => {
     })
   })
 
+  it.live("knows how long commands waited", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const deployment = yield* SimulatedRedis.SimulatedRedis
+      yield* deployment.latency("node-1", "50 millis")
+      yield* redis.send("PING")
+      const { found } = yield* Effect.flip(Rehearsal.assertLongestWait("20 millis"))
+      assert.match(found[0]!, /^PING waited \d+ms, until /)
+      yield* Rehearsal.assertLongestWait("5 seconds")
+    }).pipe(Effect.provide(NodeTestRedis.layerLive())))
+
   it.live("is the same with its default nodes and without any option", () =>
     Effect.gen(function*() {
       const redis = yield* HitlessRedis.HitlessRedis

@@ -38,7 +38,7 @@ import * as HitlessRedis from "../HitlessRedis.ts"
 import { CurrentRequestObserver } from "../internal/observer.ts"
 import type { Moving, Notification } from "../Notifications.ts"
 import { Transport } from "../Transport.ts"
-import { type Ended, Ledger } from "./internal/ledger.ts"
+import { Ledger, waitOf } from "./internal/ledger.ts"
 import * as Network from "./internal/network.ts"
 import { perform } from "./internal/perform.ts"
 import { checkNodes, play } from "./internal/player.ts"
@@ -244,7 +244,7 @@ const build = Effect.fnUntraced(function*(
   const begun = clock.currentTimeMillisUnsafe()
   const now = () => clock.currentTimeMillisUnsafe() - begun
   const entries: Array<Entry> = []
-  const ledger = new Ledger(now, (command, error) => entries.push({ _tag: "Failed", at: now(), command, error }))
+  const ledger = new Ledger(clock, (command, error) => entries.push({ _tag: "Failed", at: now(), command, error }))
   const handoffs = new Handoffs(now)
 
   const deployment = yield* SimulatedRedis.make({
@@ -303,12 +303,9 @@ const build = Effect.fnUntraced(function*(
 
   const report: Rehearsal["Service"]["report"] = Effect.map(redis.status, ({ pending }) => {
     const written: ReadonlyArray<Tally> = Array.from(ledger.written.values(), (one) => ({ ...one }))
-    const longest = ledger.ended.reduce<Ended | undefined>(
-      (longest, next) => longest === undefined || waitOf(next) > waitOf(longest) ? next : longest,
-      undefined
-    )
+    const { longest, requests } = ledger
     return {
-      requests: ledger.ended.length,
+      requests,
       pending,
       failed: entries.flatMap((entry) =>
         entry._tag === "Failed" ? [{ command: entry.command, at: Duration.millis(entry.at), error: entry.error }] : []
@@ -320,7 +317,7 @@ const build = Effect.fnUntraced(function*(
       handoffs: handoffs.outcomes(),
       longestWait: longest && {
         command: longest.command,
-        at: Duration.millis(longest.endedAt),
+        at: Duration.millis(longest.endedAt - begun),
         waited: Duration.millis(waitOf(longest))
       }
     }
@@ -351,8 +348,6 @@ const build = Effect.fnUntraced(function*(
     Context.add(Rehearsal, { report, close })
   )
 })
-
-const waitOf = ({ endedAt, startedAt }: Ended): number => endedAt - startedAt
 
 /**
  * A rehearsal in memory and in simulated time. Fails as `HitlessRedis.make` does.

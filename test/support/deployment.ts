@@ -4,6 +4,7 @@
  */
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -66,7 +67,7 @@ export const connect = (
       redis,
       handoffs,
       notifications,
-      close: Effect.suspend(() => Scope.close(scope, Effect.runSync(Effect.exit(Effect.void))))
+      close: Scope.close(scope, Exit.void)
     }
   })
 

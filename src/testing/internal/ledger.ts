@@ -5,6 +5,7 @@
  * it is known how often they were answered and how often they were run, not which of them.
  */
 import * as Commands from "@ioredis/commands"
+import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -26,14 +27,15 @@ export interface Written {
   executed: number
 }
 
-/** A request that is over; `error` when it failed, and `interrupted` when nobody waited for it any more. */
+/** A request that is over; times are milliseconds of the clock. */
 export interface Ended {
   readonly command: string
   readonly startedAt: number
   readonly endedAt: number
-  readonly error: HitlessError | undefined
-  readonly interrupted: boolean
 }
+
+/** How long a request took. */
+export const waitOf = ({ endedAt, startedAt }: Ended): number => endedAt - startedAt
 
 const writing: ReadonlySet<string> = new Set([
   ...Commands.list.filter((name) => Commands.hasFlag(name, "write")),
@@ -58,28 +60,29 @@ const foundNothing = (words: Words, reply: unknown): boolean => reply === null &
 /** See the module. */
 export class Ledger {
   readonly written = new Map<string, Written>()
-  /** In the order in which they ended. */
-  readonly ended: Array<Ended> = []
+  /** How many requests are over, and which of them took longest. */
+  requests = 0
+  longest: Ended | undefined
   /** What reserved connections have queued since `MULTI`; `EXEC` says whether it ran. */
   private readonly queued = new WeakMap<RequestOwner, Array<Words>>()
-  private readonly now: () => number
+  private readonly clock: Clock.Clock
   private readonly onFailed: (command: string, error: HitlessError) => void
 
-  constructor(now: () => number, onFailed: (command: string, error: HitlessError) => void) {
-    this.now = now
+  constructor(clock: Clock.Clock, onFailed: (command: string, error: HitlessError) => void) {
+    this.clock = clock
     this.onFailed = onFailed
   }
 
   /** What a client observes. */
   readonly onSettled: RequestObserver = (request, exit) => {
     const error = exit === undefined ? undefined : Option.getOrUndefined(Exit.findErrorOption(exit))
-    this.ended.push({
+    const ended = {
       command: request.name,
       startedAt: request.startedAt,
-      endedAt: this.now(),
-      error,
-      interrupted: exit === undefined
-    })
+      endedAt: this.clock.currentTimeMillisUnsafe()
+    }
+    this.requests++
+    if (this.longest === undefined || waitOf(ended) > waitOf(this.longest)) this.longest = ended
     if (error !== undefined) this.onFailed(request.name, error)
     if (request.batch === undefined) this.noteCommand(request, exit, error)
     else this.noteBatch(request, request.batch, exit, error)

@@ -295,7 +295,7 @@ export const makeTransport = (network: Network, dns: Dns.Dns["Service"]): Transp
       if (endpoint._tag === "Unix") return network.dial(endpoint)
       return resolve(endpoint.host).pipe(
         Effect.flatMap(([host]) => network.dial(Endpoint.tcp(host!, endpoint.port))),
-        Effect.catch(() => Effect.succeed(makeSocket(Effect.fail(unreachable("ENOTFOUND", endpoint.host)))))
+        Effect.orElseSucceed(() => makeSocket(Effect.fail(unreachable("ENOTFOUND", endpoint.host))))
       )
     }
   }
