@@ -607,7 +607,8 @@ const decodedAs = (value: Resp.ReplyValue): unknown => {
 const scalars = Schema.Union([
   Schema.TaggedStruct("Simple", { text: Schema.String }),
   Schema.TaggedStruct("Error", { text: Schema.String }),
-  Schema.TaggedStruct("Integer", { value: Schema.Int }),
+  // -0 is not written as such: integers have one zero.
+  Schema.TaggedStruct("Integer", { value: Schema.Int.check(Schema.makeFilter((value) => !Object.is(value, -0))) }),
   Schema.TaggedStruct("Integer", {
     value: Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: -(2n ** 63n), maximum: 2n ** 63n - 1n }))
   }),
