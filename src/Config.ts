@@ -15,7 +15,6 @@ import * as EffectConfig from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -23,6 +22,7 @@ import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as Endpoint from "./Endpoint.ts"
+import { isDurationInput } from "./internal/duration.ts"
 import type { Arg } from "./Resp.ts"
 import type { TlsOptions } from "./Transport.ts"
 
@@ -214,40 +214,6 @@ const known = { messageUnexpectedKey: "is not an option" }
 const atLeast = (minimum: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum))
 
 const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-
-const durationUnits: ReadonlySet<string> = new Set([
-  "weeks",
-  "days",
-  "hours",
-  "minutes",
-  "seconds",
-  "milliseconds",
-  "microseconds",
-  "nanoseconds"
-])
-
-const isAmount = (u: unknown): u is number => typeof u === "number" && !Number.isNaN(u)
-
-/** Stricter than `Duration.fromInput`, which reads `NaN`, `{}` and `{ second: 1 }` as zero. */
-const isDurationInput = (u: unknown): u is Duration.Input => {
-  if (Duration.isDuration(u)) return true
-  switch (typeof u) {
-    case "number":
-      return isAmount(u)
-    case "bigint":
-      return true
-    case "string":
-      return Option.isSome(Duration.fromInput(u as Duration.Input))
-    case "object": {
-      if (u === null) return false
-      if (Array.isArray(u)) return u.length === 2 && u.every(isAmount)
-      const parts = Object.entries(u).filter(([_, amount]) => amount !== undefined)
-      return parts.length > 0 && parts.every(([unit, amount]) => durationUnits.has(unit) && isAmount(amount))
-    }
-    default:
-      return false
-  }
-}
 
 const duration = (holds: (self: Duration.Duration) => boolean) =>
   Schema.declare(isDurationInput).pipe(

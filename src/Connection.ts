@@ -445,7 +445,7 @@ const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
 
 const isOk = (reply: unknown): boolean => reply === "OK"
 
-/** Servers without RESP3 answer `HELLO` so (WIRE.md). */
+/** Servers without RESP3 answer `HELLO` so (docs/wire.md). */
 const speaksNoResp3 = (reply: Resp.ErrorReply): boolean =>
   reply.code === "NOPROTO" || /unknown command/i.test(reply.message)
 
@@ -480,7 +480,7 @@ const handshake = Effect.fnUntraced(function*(
   if (options.clientName !== undefined) hello.push("SETNAME", options.clientName)
 
   const burst: Array<Words> = [hello, ...select, ...setInfo]
-  // Last, so that the answer to it is the end of the handshake (WIRE.md).
+  // Last, so that the answer to it is the end of the handshake (docs/wire.md).
   if (ask !== undefined) {
     burst.push(["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", ask])
   }
@@ -560,7 +560,7 @@ const readLoop = (
   )
 
 /**
- * Opens a connection: dial, then the one handshake of WIRE.md, as one pipelined burst whose replies are all consumed.
+ * Opens a connection: dial, then the one handshake of docs/wire.md, a pipelined burst whose replies are all consumed.
  *
  * **Details**
  *

@@ -71,7 +71,7 @@ const withPort = (host: string, port: string | undefined): Result.Result<Endpoin
 }
 
 /**
- * Reads the forms in which servers write an address (WIRE.md): `10.0.0.5:12000`, `name.example.com:12000`,
+ * Reads the forms in which servers write an address (docs/wire.md): `10.0.0.5:12000`, `name.example.com:12000`,
  * `[2001:db8::1]:12000`, IPv6 without brackets but with a last `:port`, and any of them without a port (then 6379).
  *
  * **Details**
@@ -92,7 +92,7 @@ export const parse = (text: string): Result.Result<Endpoint, string> => {
   const host = text.slice(0, colon)
   if (!host.includes(":")) return withPort(host, text.slice(colon + 1))
   const port = text.slice(colon + 1)
-  // The last group of an address is read as a port wherever it can be one: servers write the port (WIRE.md).
+  // The last group of an address is read as a port wherever it can be one: servers write the port (docs/wire.md).
   if (isIpv6(host) && (isPort(port) || !isIpv6(text))) return withPort(host, port)
   return isIpv6(text) ? withPort(text, undefined) : Result.fail("it is neither host:port nor an IPv6 address")
 }

@@ -195,7 +195,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       )
     )
     // The first attempt has its whole time, however long the slot waited for a worker: servers close the old connection
-    // some time after the announced end (WIRE.md). The others end with the announced time.
+    // some time after the announced end (docs/wire.md). The others end with the announced time.
     const once = Effect.suspend(() => {
       const left = Duration.millis(Math.max(0, move.until - pool.now()))
       return pool.replace(slot, move, attempt === 1 ? handoffTimeout : Duration.min(handoffTimeout, left))

@@ -2,7 +2,7 @@
  * Maintenance notifications: from push frames to typed values, each event once.
  *
  * This module owns the reading of `MOVING`, `MIGRATING`, `MIGRATED`, `FAILING_OVER`, `FAILED_OVER`, `SMIGRATING` and
- * `SMIGRATED` (WIRE.md), strict in what is required and tolerant of the rest, and the memory of which events were seen:
+ * `SMIGRATED` (docs/wire.md), strict in what is required and tolerant of the rest, and the memory of which events were seen:
  * servers broadcast an event on every connection and repeat it to each new one. It never acts on a notification;
  * `Timeouts` and `Handoff` do.
  *
@@ -161,7 +161,7 @@ export const familyOf = (self: Notification): Family => {
 }
 
 /**
- * The longest announced time that is believed, ten minutes. Deployments announce 15 s to a few minutes (WIRE.md,
+ * The longest announced time that is believed, ten minutes. Deployments announce 15 s to a few minutes (docs/wire.md,
  * Timing); a longer one would keep timeouts relaxed because of a server's mistake.
  *
  * @category constants
@@ -297,7 +297,7 @@ const rememberedEvents = 1024
 
 /**
  * How long an announcement is remembered at the least, in milliseconds: its time may be 0, and a pool's connections
- * hear it one after the other. Servers leave 2 s between an announcement and what it announces (WIRE.md, Timing).
+ * hear it one after the other. Servers leave 2 s between an announcement and what it announces (docs/wire.md, Timing).
  */
 const rememberedAtLeast = 2000
 

@@ -137,7 +137,7 @@ const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Sched
 
 /**
  * How long after its announced end a move's target is still worth a dial when nothing else answers, in milliseconds:
- * servers close the old socket, and names lead to the new address, up to 4 s after it (WIRE.md, Timing).
+ * servers close the old socket, and names lead to the new address, up to 4 s after it (docs/wire.md, Timing).
  */
 const targetOutlives = 30_000
 

@@ -3,7 +3,7 @@
  *
  * A window is opened by an announcement for all connections to the endpoint that told us, or after a handoff for the
  * connection that was made. It is closed by the completion of its family, and ends by itself when the announced time
- * plus the relaxed timeout is over, because the completion may never arrive (WIRE.md). In force is
+ * plus the relaxed timeout is over, because the completion may never arrive (docs/wire.md). In force is
  * `max(configured, relaxed)`: never shorter, and infinite stays infinite.
  *
  * This module keeps windows and computes deadlines from the time it is given. It never reads a clock, never sets a

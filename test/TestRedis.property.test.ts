@@ -10,7 +10,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { HitlessRedis } from "hitless"
-import { MaintenanceClock, MaintenancePlan, Rehearsal, TestRedis } from "hitless/testing"
+import { MaintenanceClock, MaintenancePlan, Rehearsal, type SimulatedRedis, TestRedis } from "hitless/testing"
 
 const nodes = ["a", "b", "c"] as const
 
@@ -56,7 +56,7 @@ const handshakes: ReadonlyArray<MaintenancePlan.Handshake> = [
   { _tag: "DropAfterBytes", bytes: 20 }
 ]
 
-const elements: ReadonlyArray<ReadonlyArray<MaintenancePlan.PushElement>> = [
+const elements: ReadonlyArray<ReadonlyArray<SimulatedRedis.PushElement>> = [
   ["SMIGRATING", 900, "1,5,7-9"],
   ["SMIGRATED", 901, [["10.0.0.1:6379", "10.0.0.2:6379", "1,5,7-9"]]],
   ["MOVING", 902, -5, "null"],

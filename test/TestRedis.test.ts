@@ -215,7 +215,7 @@ describe("simulated time", () => {
       const deployment = yield* SimulatedRedis.SimulatedRedis
       yield* deployment.stall("a", "1 hour")
       const pending = yield* Effect.forkChild(Effect.flip(redis.send("PING")), { startImmediately: true })
-      assert.deepStrictEqual(yield* Rehearsal.leftOpen, { connections: 0, timers: 0 })
+      assert.deepStrictEqual(yield* Rehearsal.close, { connections: 0, timers: 0 })
       assert.include(["Closed", "CommandTimeout"], (yield* Fiber.join(pending)).reason._tag)
     }).pipe(rehearsal()))
 })
@@ -227,7 +227,7 @@ describe("a client that is closed", () => {
       yield* redis.reserve
       // The program goes on meanwhile.
       yield* Effect.forkScoped(Effect.forever(Effect.sleep("1 second")))
-      const defect = yield* Effect.flip(Effect.sandbox(Rehearsal.leftOpen))
+      const defect = yield* Effect.flip(Effect.sandbox(Rehearsal.close))
       assert.include(String(defect), "must be given back first")
       assert.isTrue(Number.isFinite(yield* Clock.currentTimeMillis))
     }).pipe(Effect.scoped, rehearsal()))
@@ -332,8 +332,8 @@ describe("a plan", () => {
       yield* clock.advance("3 seconds")
       const { text } = yield* clock.timeline
       assert.deepStrictEqual(text.split("\n").slice(-2), [
-        "0:00:01.000  b  answers 7ms late",
-        "0:00:02.000  a  answers 5ms late"
+        "0:00:01.000  b  sends everything 7ms late",
+        "0:00:02.000  a  sends everything 5ms late"
       ])
     }).pipe(rehearsal()))
 
@@ -384,10 +384,10 @@ describe("a plan", () => {
           "0:00:08.000  a       pushes a frame to 1 connection",
           "0:00:08.000  client  hears SMIGRATING 50 on redis.test:6379",
           "0:00:09.000  a       stalls for 100ms",
-          "0:00:10.000  a       answers 5ms late",
+          "0:00:10.000  a       sends everything 5ms late",
           "0:00:11.000  a       is read-only for 100ms",
           "0:00:12.000  a       is loading for 100ms",
-          "0:00:13.000  a       answers without delay",
+          "0:00:13.000  a       sends everything at once",
           "0:00:14.000  b       takes 200ms to shake hands",
           "0:00:15.000  a       announces MOVING 5 to 1 connection",
           "0:00:15.000  client  hears MOVING 5 on redis.test:6379: b, within 1s",
@@ -508,7 +508,7 @@ describe("what a rehearsal shows", () => {
       const deployment = yield* SimulatedRedis.SimulatedRedis
       yield* clock.advance(999.8)
       yield* deployment.latency("b", 5)
-      assert.strictEqual((yield* clock.timeline).text.split("\n").at(-1), "0:00:01.000  b  answers 5ms late")
+      assert.strictEqual((yield* clock.timeline).text.split("\n").at(-1), "0:00:01.000  b  sends everything 5ms late")
     }).pipe(rehearsal()))
 
   it.live("is asserted in words that show what was found and how it came about", () =>

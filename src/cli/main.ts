@@ -105,8 +105,8 @@ const simulateFlags = {
   host: Flag.String("host").pipe(
     Flag.withMetavar("address"),
     Flag.withDescription(
-      `Where nodes and control API listen, and what MOVING announces; default ${defaults.host}. Any address that is not ` +
-        "loopback lets others in: the control API has no password"
+      `Where nodes and control API listen, and what MOVING announces; default ${defaults.host}. Any address that is ` +
+        "not loopback lets others in: the control API has no password"
     ),
     Flag.withDefault(defaults.host)
   ),

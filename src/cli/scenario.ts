@@ -2,7 +2,7 @@
  * The deployment of the demo and what happens to it: three nodes on loopback, a name that leads to the one that serves,
  * and a rolling upgrade in which every node is left in turn.
  *
- * It does to the nodes what WIRE.md says servers do, with announced times of 1 s where real ones are 15 s: announce,
+ * It does to the nodes what servers do (docs/wire.md), with announced times of 1 s where real ones are 15 s: announce,
  * stall, close the retired node's connections when the announced time is over. Clients know the database by its name
  * alone, and the name follows the database, so a client that hears no announcement finds it again when it reconnects.
  *

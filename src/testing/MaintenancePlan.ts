@@ -30,6 +30,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
+import { isDurationInput } from "../internal/duration.ts"
+import type { PushElement } from "./SimulatedRedis.ts"
 
 /**
  * The name by which clients know the database; `.test` is reserved for names that resolve nowhere else (RFC 6761).
@@ -60,33 +62,10 @@ const field = <S extends Schema.Constraint>(schema: S, rule: string) =>
 const optionalField = <S extends Schema.Constraint>(schema: S, rule: string) =>
   Schema.optionalKey(field(Schema.UndefinedOr(schema), rule))
 
-const durationUnits: ReadonlySet<string> = new Set([
-  "weeks",
-  "days",
-  "hours",
-  "minutes",
-  "seconds",
-  "milliseconds",
-  "microseconds",
-  "nanoseconds"
-])
-
-const isAmount = (u: unknown): u is number => typeof u === "number" && !Number.isNaN(u)
-
-/** `Duration.fromInput` reads `NaN`, `{}` and `{ second: 1 }` as zero, and takes its time over a million digits. */
-const isInput = (u: unknown): u is Duration.Input => {
-  if (typeof u === "string") return u.length <= 64
-  if (typeof u !== "object" || u === null) return isAmount(u) || typeof u === "bigint"
-  if (Duration.isDuration(u)) return true
-  if (Array.isArray(u)) return u.every(isAmount)
-  const parts = Object.entries(u).filter(([_, amount]) => amount !== undefined)
-  return parts.length > 0 && parts.every(([unit, amount]) => durationUnits.has(unit) && isAmount(amount))
-}
-
 /** Milliseconds that a clock can count to exactly, or `NaN` for what is no such time. */
 const toMillis = (u: unknown): number => {
-  if (!isInput(u)) return Number.NaN
-  // It throws for text that is no duration, and for an object that only looks like one.
+  if (!isDurationInput(u)) return Number.NaN
+  // It throws for an object that only looks like a duration.
   const millis = Result.try(() => Duration.toMillis(Duration.fromInputUnsafe(u)))
   return Result.isSuccess(millis) && isTime(millis.success) ? millis.success : Number.NaN
 }
@@ -127,14 +106,6 @@ const Nodes = Schema.Array(Name).check(
 )
 
 const nodesRule = "must be at least one name, each of 1 to 253 visible characters and there once"
-
-/**
- * An element of a push: text, an integer, null, or an array of them.
- *
- * @category models
- * @since 0.1.0
- */
-export type PushElement = string | number | null | ReadonlyArray<PushElement>
 
 // What this package's decoder reads: 128 levels (Resp), one of which is the push itself.
 const maxNesting = 127
@@ -425,7 +396,7 @@ const isObject = (u: unknown): u is Readonly<Record<string, unknown>> =>
 const withoutUndefined = (self: object): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(self).filter(([_, value]) => value !== undefined))
 
-/** The time an announcement gives, as the wire has it: whole seconds, rounded up (WIRE.md). */
+/** The time an announcement gives, as the wire has it: whole seconds, rounded up (docs/wire.md). */
 const announced = (time: Duration.Duration): Duration.Duration => Duration.seconds(Math.ceil(Duration.toSeconds(time)))
 
 const endOf = (step: Step): Duration.Duration => {
@@ -606,16 +577,16 @@ export const format = (self: MaintenancePlan): string => {
 
 // ----- builders -----
 
-// Measured on real deployments with an announced time of 15 s (WIRE.md, "Timing"): DNS answers with the new address
+// Measured on real deployments with an announced time of 15 s (docs/wire.md, "Timing"): DNS answers with the new address
 // after 4.4 s at the earliest, 2 s lie between an announcement and its operation, records live for 5 s.
 const defaults = {
   time: Duration.seconds(15),
   pause: Duration.seconds(2),
   dnsDelay: Duration.millis(4400),
   dnsTtl: Duration.seconds(5),
-  // A client's timeouts stay relaxed for so long after a handoff (DESIGN.md): the next node finds ordinary ones.
+  // A client's timeouts stay relaxed for so long after a handoff: the next node finds ordinary ones.
   quiet: Duration.seconds(20),
-  // More than a command's 3 s and less than the relaxed 10 s (DESIGN.md): only who relaxes gets all its replies.
+  // More than a command's 3 s and less than the relaxed 10 s: only who relaxes gets all its replies.
   stall: Duration.seconds(5),
   // Less than a command's 3 s, so that one that waits for a connection still runs.
   restart: Duration.seconds(1),

@@ -8,8 +8,8 @@
  *
  * **Gotchas**
  *
- * Commands that write are told apart by their words. To count an effect twice would take two equal commands of which
- * one was lost, which no deployment does; give commands that matter arguments of their own all the same.
+ * Commands that write are told apart by their words: of two equal ones it is known how often they were answered and how
+ * often they ran, not which. Give commands that matter arguments of their own.
  *
  * @since 0.1.0
  */
@@ -33,8 +33,8 @@ export interface FailedCommand {
 }
 
 /**
- * A command that writes, by its name in capitals and its first key, with how often clients got its answer, how often they could not know whether it ran, and how
- * often it did.
+ * A command that writes, by its name in capitals and its first key, with how often clients got its answer, how often
+ * they could not know whether it ran, and how often it did.
  *
  * @category models
  * @since 0.1.0
@@ -167,10 +167,10 @@ export const report: Effect.Effect<Report, never, Rehearsal> = Effect.flatMap(Re
 /**
  * Closes the provided client and says what it left open.
  *
- * @category getters
+ * @category running
  * @since 0.1.0
  */
-export const leftOpen: Effect.Effect<LeftOpen, never, Rehearsal> = Effect.flatMap(Rehearsal, ({ close }) => close)
+export const close: Effect.Effect<LeftOpen, never, Rehearsal> = Effect.flatMap(Rehearsal, ({ close }) => close)
 
 /**
  * Fails unless no command failed.
@@ -195,7 +195,7 @@ export const assertEachRanOnce = inReport(
 )
 
 /**
- * Fails unless every handoff completed within the time that was announced for it.
+ * Fails unless every handoff completed within the time that was announced for it, or was left for a newer one.
  *
  * @category assertions
  * @since 0.1.0

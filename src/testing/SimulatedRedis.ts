@@ -39,7 +39,14 @@ import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
 import * as Endpoint from "../Endpoint.ts"
 import { ReplyValue } from "../Resp.ts"
-import { type Announcement, type Backend, type Behaviour, Connection, type Node } from "./internal/connection.ts"
+import {
+  type Announcement,
+  type Backend,
+  type Behaviour,
+  type ClosedBy,
+  Connection,
+  type Node
+} from "./internal/connection.ts"
 import { makeRelay } from "./internal/relay.ts"
 import type { Script } from "./internal/scripts.ts"
 import { makeDeployment, Session } from "./internal/session.ts"
@@ -136,7 +143,7 @@ export type Handshake =
   | { readonly _tag: "DropAfterBytes"; readonly bytes: number }
 
 /**
- * An element of a push.
+ * An element of a push: text, an integer, null, or an array of them.
  *
  * @category models
  * @since 0.1.0
@@ -191,7 +198,7 @@ export interface EndOptions {
  * @category models
  * @since 0.1.0
  */
-export type ClosedBy = "client" | "drop" | "handshake" | "kill" | "protocol" | "retirement" | "shutdown" | "upstream"
+export type { ClosedBy } from "./internal/connection.ts"
 
 /**
  * Something that happened at a node. `connection` numbers the connections of the deployment from 1 on.
@@ -260,7 +267,7 @@ export interface SimulatedRedis {
    */
   readonly stall: (node: string, duration: Duration.Input) => Effect.Effect<void>
   /** Delays everything the node sends from now on, keeping its order. */
-  readonly latency: (node: string, duration: Duration.Input) => Effect.Effect<void>
+  readonly latency: (node: string, delay: Duration.Input) => Effect.Effect<void>
   readonly handshake: (node: string, handshake: Handshake) => Effect.Effect<void>
   /** Answers commands that write with `-READONLY` for that long, as a replica does. */
   readonly readonly: (node: string, duration: Duration.Input) => Effect.Effect<void>
@@ -587,10 +594,10 @@ export const make = Effect.fnUntraced(
           node.stalledUntil = Math.max(node.stalledUntil, now() + millis)
           note(node, { _tag: "Stalled", millis })
         }),
-      latency: (name, duration) =>
+      latency: (name, delay) =>
         Effect.sync(() => {
           const node = nodeNamed(name)
-          node.latency = toMillis(duration)
+          node.latency = toMillis(delay)
           note(node, { _tag: "Delayed", millis: node.latency })
         }),
       handshake: (name, handshake) =>

@@ -80,7 +80,9 @@ const happened = (event: Event): string => {
     case "Stalled":
       return `stalls for ${span(Duration.millis(event.millis))}`
     case "Delayed":
-      return event.millis === 0 ? "answers without delay" : `answers ${span(Duration.millis(event.millis))} late`
+      return event.millis === 0
+        ? "sends everything at once"
+        : `sends everything ${span(Duration.millis(event.millis))} late`
     case "HandshakeChanged":
       return handshakes(event.handshake, event.millis)
     case "ReadOnly":

@@ -28,7 +28,7 @@ export interface Written {
 }
 
 /** A request that is over; times are milliseconds of the clock. */
-export interface Ended {
+interface Ended {
   readonly command: string
   readonly startedAt: number
   readonly endedAt: number

@@ -29,7 +29,8 @@ export interface Network {
   readonly dial: (address: Endpoint.Endpoint) => Effect.Effect<Socket.Socket>
 }
 
-// Private by RFC 1918, so a client that derives its endpoint type from what it dials asks for an internal one.
+// Private by RFC 1918, so a client that derives its endpoint type from what it dials asks for an internal one. 250 to an
+// octet keep clear of 0 and 255, which can be no host.
 const addressOf = (index: number): NetAddress.InetAddress =>
   NetAddress.inetAddressFromIpStringUnsafe(`10.0.${Math.floor(index / 250)}.${1 + index % 250}`, Endpoint.defaultPort)
 

@@ -35,7 +35,7 @@ import { Wait, Waiting } from "./waiting.ts"
 export type Hello = "resp3" | "resp2" | "unknown"
 
 /** Told of a command that ran; `ok` is false when its reply is an error. */
-export type OnExecuted = (node: string, connection: number, words: ReadonlyArray<string>, ok: boolean) => void
+type OnExecuted = (node: string, connection: number, words: ReadonlyArray<string>, ok: boolean) => void
 
 /** What is shared by all sessions of a deployment. */
 export interface Deployment {

@@ -35,8 +35,8 @@ const noArray = ReplyValue.NullArray()
 
 /**
  * What is there at once, or a wait for it. A key of another type is an error only at first: while the client waits it
- * can come and go. Of keys that one transaction fills, the client gets the one that it named first, where Redis gives the
- * one that was filled first. `attempt` is told the keys to look at.
+ * can come and go. Of keys that one transaction fills, the client gets the one that it named first, where Redis gives
+ * the one that was filled first. `attempt` is told the keys to look at.
  */
 const waitFor = (
   caller: Caller,

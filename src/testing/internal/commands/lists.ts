@@ -24,7 +24,7 @@ import type { Database } from "../keyspace.ts"
 /** The first and the last element of a list, and what is done there. */
 export type Side = "LEFT" | "RIGHT"
 
-export const toSide = (text: string): Side => {
+const toSide = (text: string): Side => {
   const side = text.toUpperCase()
   return side === "LEFT" || side === "RIGHT" ? side : refuse(syntaxError)
 }
@@ -35,7 +35,7 @@ const put = (list: Array<string>, side: Side, value: string): number =>
   side === "LEFT" ? list.unshift(value) : list.push(value)
 
 /** Removes up to `count` elements and returns them; `undefined` when there is no list. */
-export const popElements = (
+const popElements = (
   database: Database,
   key: string,
   side: Side,
@@ -51,7 +51,7 @@ export const popElements = (
 }
 
 /** Pops from the first list there is: its key and the elements. */
-export const popFirst = (
+const popFirst = (
   database: Database,
   keys: ReadonlyArray<string>,
   side: Side,
@@ -65,7 +65,7 @@ export const popFirst = (
 }
 
 /** Moves one element and returns it; `undefined` when there is none. */
-export const moveElement = (
+const moveElement = (
   database: Database,
   source: string,
   destination: string,

@@ -105,7 +105,7 @@ const scoreOrNil = (caller: Caller, score: number | undefined): ReplyValue =>
 export type End = "MIN" | "MAX"
 
 /** Removes up to `count` members from one end and returns them; `undefined` when there is no sorted set. */
-export const popMembers = (
+const popMembers = (
   database: Database,
   key: string,
   end: End,
@@ -120,7 +120,7 @@ export const popMembers = (
 }
 
 /** Pops from the first sorted set there is: its key and the members. */
-export const popFirstMembers = (
+const popFirstMembers = (
   database: Database,
   keys: ReadonlyArray<string>,
   end: End,
