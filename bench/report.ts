@@ -1,0 +1,82 @@
+/**
+ * What parts of the benchmark have in common when they report: statistics of few samples, tables, result files, and the
+ * machine and versions that belong to every figure.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import * as Os from "node:os"
+import { join } from "node:path"
+
+// ----- statistics -----
+
+/** The median of some samples, with the lowest and the highest. */
+export interface Summary {
+  readonly median: number
+  readonly low: number
+  readonly high: number
+}
+
+export const summarize = (samples: ReadonlyArray<number>): Summary => {
+  const sorted = samples.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return {
+    median: sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2,
+    low: sorted[0]!,
+    high: sorted.at(-1)!
+  }
+}
+
+/** How far apart samples are, as a part of their median. */
+export const spread = ({ high, low, median }: Summary): number => (high - low) / median
+
+// ----- tables -----
+
+/** Rows as text: the first column to the left, the others to the right. */
+export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = header.map((_, column) => Math.max(...[header, ...rows].map((row) => row[column]!.length)))
+  const line = (row: ReadonlyArray<string>): string =>
+    row.map((text, column) => column === 0 ? text.padEnd(widths[0]!) : text.padStart(widths[column]!)).join("  ")
+  return [header, ...rows].map(line).join("\n") + "\n"
+}
+
+/** Three significant digits, and separators of thousands. */
+export const digits = (value: number): string => value.toLocaleString("en", { maximumSignificantDigits: 3 })
+
+export const print = (text: string): void => {
+  process.stdout.write(`${text}\n`)
+}
+
+// ----- machine and versions -----
+
+const versionIn = (folder: string): string | undefined => {
+  try {
+    const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { readonly version: string }
+    return version
+  } catch {
+    return undefined
+  }
+}
+
+/** The installed version of a package, where `bench` finds it; `undefined` if it is missing. */
+export const versionOf = (name: string): string | undefined =>
+  versionIn(join(import.meta.dirname, "node_modules", name)) ??
+    versionIn(join(import.meta.dirname, "..", "node_modules", name))
+
+export const machine = () => ({
+  cpu: Os.cpus()[0]?.model ?? "unknown",
+  cores: Os.availableParallelism(),
+  memoryGib: Math.round(Os.totalmem() / 2 ** 30),
+  os: `${Os.type()} ${Os.release()} ${Os.arch()}`,
+  node: process.versions.node,
+  // What else the machine was doing: figures of a busy machine are worth less.
+  loadBefore: Os.loadavg()[0]!
+})
+
+// ----- files -----
+
+/** Writes `bench/results/<part>.json`, and gives its path from the root of the repository. */
+export const writeResults = (part: string, results: object): string => {
+  const folder = join(import.meta.dirname, "results")
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, `${part}.json`), JSON.stringify(results, null, 2) + "\n")
+  return `bench/results/${part}.json`
+}
