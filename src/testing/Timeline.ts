@@ -78,7 +78,7 @@ const happened = (event: Event): string => {
     case "Dropped":
       return `drops ${plural(event.connections, "connection")}`
     case "Stalled":
-      return `stalls for ${span(Duration.millis(event.millis))}`
+      return `executes nothing for ${span(Duration.millis(event.millis))}`
     case "Delayed":
       return event.millis === 0
         ? "sends everything at once"
@@ -86,13 +86,13 @@ const happened = (event: Event): string => {
     case "HandshakeChanged":
       return handshakes(event.handshake, event.millis)
     case "ReadOnly":
-      return `is read-only for ${span(Duration.millis(event.millis))}`
+      return `refuses writes for ${span(Duration.millis(event.millis))}`
     case "Loading":
-      return `is loading for ${span(Duration.millis(event.millis))}`
+      return `is loading its data for ${span(Duration.millis(event.millis))}`
     case "Refusing":
-      return "refuses connections"
+      return "refuses new connections"
     case "Accepting":
-      return "accepts connections"
+      return "accepts new connections again"
   }
 }
 
@@ -133,7 +133,7 @@ export const describe = (entry: Entry, nodeAt: NodeAt): readonly [who: string, w
     case "Deployment":
       return [entry.node, happened(entry.event)]
     case "Named":
-      return [entry.name, entry.node === null ? "leads nowhere" : `leads to ${entry.node}`]
+      return [entry.name, entry.node === null ? "does not resolve" : `leads to ${entry.node}`]
     case "Notified":
       return ["client", heard(entry.notification, nodeAt)]
     case "HandedOff":
