@@ -23,28 +23,11 @@ const oneOf = <const A extends ReadonlyArray<string | number | null>>(values: A)
 
 const upTo = (maximum: number) => Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum })))
 
+/** Every step, and moves more often. */
 const kinds = [
-  "migrating",
-  "migrated",
-  "failingOver",
-  "failedOver",
+  ...(Object.keys(MaintenancePlan.Step.cases) as ReadonlyArray<MaintenancePlan.Step["step"]>),
   "moving",
-  "moving",
-  "moving",
-  "stall",
-  "latency",
-  "handshake",
-  "kill",
-  "drop",
-  "refuse",
-  "accept",
-  "duplicate",
-  "replay",
-  "malformed",
-  "push",
-  "dns",
-  "readonly",
-  "loading"
+  "moving"
 ] as const
 
 const handshakes: ReadonlyArray<MaintenancePlan.Handshake> = [
