@@ -13,7 +13,6 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { didNotRunCodes, HitlessError, ProtocolViolation, ServerReplied, TransactionAborted } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
-import type { RequestObserver } from "./observer.ts"
 
 /** @internal */
 export type Words = ReadonlyArray<Arg>
@@ -26,6 +25,9 @@ export interface Site {
   /** The endpoint, as `host:port`. */
   readonly address: string
 }
+
+/** Called when a request is over, synchronously; `exit` is `undefined` when nobody waited any more. @internal */
+export type RequestObserver = (request: Request, exit: Exit.Exit<unknown, HitlessError> | undefined) => void
 
 /** Who decides what an answer or a loss means for a request. @internal */
 export interface RequestOwner {

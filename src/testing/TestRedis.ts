@@ -32,12 +32,11 @@ import type * as SocketServer from "effect/socket/SocketServer"
 import * as Stream from "effect/Stream"
 import type { ConfigError, Options as ClientOptions } from "../Config.ts"
 import { format } from "../Endpoint.ts"
-import type { HandoffEvent } from "../Handoff.ts"
 import type { HitlessError } from "../HitlessError.ts"
 import * as HitlessRedis from "../HitlessRedis.ts"
 import { CurrentRequestObserver } from "../internal/observer.ts"
-import type { Moving, Notification } from "../Notifications.ts"
 import { Transport } from "../Transport.ts"
+import { Handoffs } from "./internal/handoffs.ts"
 import { Ledger, waitOf } from "./internal/ledger.ts"
 import * as Network from "./internal/network.ts"
 import { perform } from "./internal/perform.ts"
@@ -45,7 +44,7 @@ import { checkNodes, play } from "./internal/player.ts"
 import * as Simulation from "./internal/simulation.ts"
 import { MaintenanceClock } from "./MaintenanceClock.ts"
 import { databaseName } from "./MaintenancePlan.ts"
-import { type HandoffOutcome, Rehearsal, type Tally } from "./Rehearsal.ts"
+import { Rehearsal, type Tally } from "./Rehearsal.ts"
 import * as SimulatedRedis from "./SimulatedRedis.ts"
 import { type Entry, Timeline } from "./Timeline.ts"
 
@@ -154,78 +153,6 @@ const countedTransport = (transport: Transport["Service"]) => {
       )
   }
   return { transport: service, connected: () => connected }
-}
-
-interface HandoffRecord {
-  readonly event: HandoffEvent
-  /** Milliseconds: when it was announced, or else queued, and the time that was announced for it. */
-  readonly since: number
-  readonly announced: Duration.Duration
-  outcome: HandoffOutcome["outcome"]
-  endedAt: number | undefined
-}
-
-/** Follows the handoffs of one client. */
-class Handoffs {
-  private readonly now: () => number
-  private readonly announced: Array<{ readonly at: number; readonly moving: Moving }> = []
-  private readonly records: Array<HandoffRecord> = []
-  /** Those under way, by slot and target. */
-  private readonly open = new Map<string, HandoffRecord>()
-
-  constructor(now: () => number) {
-    this.now = now
-  }
-
-  heard(notification: Notification): void {
-    if (notification._tag === "Moving") this.announced.push({ at: this.now(), moving: notification })
-  }
-
-  happened(event: HandoffEvent): void {
-    const key = `${event.slot} ${event.to}`
-    const record = this.open.get(key) ?? this.begin(event)
-    const outcome = ended[event._tag]
-    if (outcome === undefined) {
-      this.open.set(key, record)
-    } else {
-      record.outcome = outcome
-      record.endedAt = this.now()
-      this.open.delete(key)
-    }
-  }
-
-  private begin(event: HandoffEvent): HandoffRecord {
-    // An announcement without a target leads wherever the name does.
-    const announcement = this.announced.findLast(({ moving: { seq, target } }) =>
-      seq === event.seq && (target === undefined || format(target) === event.to)
-    )
-    const record: HandoffRecord = {
-      event,
-      since: announcement?.at ?? this.now(),
-      announced: announcement?.moving.time ?? Duration.zero,
-      outcome: "unfinished",
-      endedAt: undefined
-    }
-    this.records.push(record)
-    return record
-  }
-
-  outcomes(): ReadonlyArray<HandoffOutcome> {
-    return this.records.map(({ announced, endedAt, event: { from, slot, to }, outcome, since }) => ({
-      slot,
-      from,
-      to,
-      outcome,
-      announced,
-      took: Duration.millis((endedAt ?? this.now()) - since)
-    }))
-  }
-}
-
-const ended: Partial<Record<HandoffEvent["_tag"], HandoffOutcome["outcome"]>> = {
-  Completed: "completed",
-  Superseded: "superseded",
-  Failed: "failed"
 }
 
 const defaultNodes = ["node-1", "node-2", "node-3"] as const
