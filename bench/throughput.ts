@@ -8,14 +8,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import { type ChildProcess, fork } from "node:child_process"
-import { join } from "node:path"
 import { HitlessRedis } from "../src/HitlessRedis.ts"
 import * as NodeHitlessRedis from "../src/node/NodeHitlessRedis.ts"
-import type { Answer, Ask } from "./client.ts"
+import * as Child from "./child.ts"
+import type { Question } from "./client.ts"
 import { type Contestant, contestants, harness } from "./contestants.ts"
-import { type BenchFailure, fail } from "./failure.ts"
+import { fail } from "./failure.ts"
 import { digits, machine, print, spread, summarize, type Summary, table, versionOf, writeResults } from "./report.ts"
 import { host, redisBenchmark, serverVersion, startServer } from "./server.ts"
 import { allCells, type Cell, nameOf, preparation, quickCells, readKey, type Sample } from "./workload.ts"
@@ -32,49 +30,6 @@ export interface Options {
   /** Only contestants whose names contain one of these; the first contestant takes part always. */
   readonly rivals: ReadonlyArray<string>
 }
-
-// ----- processes -----
-
-interface Participant {
-  readonly name: string
-  readonly child: ChildProcess
-}
-
-const start = ({ name }: Contestant, port: number): Effect.Effect<Participant, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => ({
-      name,
-      child: fork(join(import.meta.dirname, "client.ts"), [name, String(port)], { execArgv: ["--expose-gc"] })
-    })),
-    ({ child }) =>
-      Effect.callback<void>((resume) => {
-        if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
-        child.once("exit", () => resume(Effect.void))
-        child.kill()
-      })
-  )
-
-const ask = ({ child, name }: Participant, question: Ask): Effect.Effect<Answer, BenchFailure> =>
-  Effect.callback<Answer, BenchFailure>((resume) => {
-    const onMessage = (answer: unknown) => {
-      child.off("exit", onExit)
-      resume(Effect.succeed(answer as Answer))
-    }
-    const onExit = () => {
-      child.off("message", onMessage)
-      resume(fail(`the process of ${name} ended`))
-    }
-    child.once("message", onMessage)
-    child.once("exit", onExit)
-    if (child.exitCode === null) child.send(question)
-    else onExit()
-  }).pipe(
-    // Longer than any deadline of a client: what has not ended by then hangs.
-    Effect.timeoutOrElse({
-      duration: "60 seconds",
-      orElse: () => fail(`${name} did not end ${nameOf(question.cell)} within a minute`)
-    })
-  )
 
 // ----- results -----
 
@@ -167,14 +122,16 @@ const shapesOf = (concurrency: number) =>
 /** Seconds before the first turn in a cell: hitless and node-redis reached their pace 0.3 s after their first command. */
 const firstWarmUp = 0.4
 
+const start = ({ name }: Contestant, port: number) => Child.start(name, "client.ts", [name, String(port)])
+
 /** What a participant has got in a cell so far. */
 interface Standing {
-  readonly participant: Participant
+  readonly participant: Child.Child
   readonly samples: Array<Sample>
   failure: string | undefined
 }
 
-const begin = (participant: Participant): Standing => ({ participant, samples: [], failure: undefined })
+const begin = (participant: Child.Child): Standing => ({ participant, samples: [], failure: undefined })
 
 const toResult = ({ failure, participant, samples }: Standing): Result => ({
   contestant: participant.name,
@@ -182,17 +139,17 @@ const toResult = ({ failure, participant, samples }: Standing): Result => ({
   failure
 })
 
-const turn = Effect.fnUntraced(function*(standing: Standing, question: Ask) {
+const turn = Effect.fnUntraced(function*(standing: Standing, question: Question) {
   if (standing.failure !== undefined) return
-  const answer = yield* ask(standing.participant, question)
+  const answer = yield* Child.ask<Sample | undefined>(standing.participant, question, nameOf(question.cell))
   if (answer._tag === "Failed") standing.failure = answer.reason
-  else if (answer.sample !== undefined) standing.samples.push(answer.sample)
+  else if (answer.value !== undefined) standing.samples.push(answer.value)
 })
 
 const measureCell = Effect.fnUntraced(function*(
   cell: Cell,
-  participants: ReadonlyArray<Participant>,
-  loops: ReadonlyArray<Participant>,
+  participants: ReadonlyArray<Child.Child>,
+  loops: ReadonlyArray<Child.Child>,
   port: number,
   { rounds, seconds }: Options
 ) {
