@@ -4,7 +4,7 @@
  * A connection is a state machine with one owner:
  *
  * - `Connecting`: the socket is open, the handshake is under way. Pushes are already handed over.
- * - `Ready`: takes requests; all that are sent within one tick leave in one write.
+ * - `Ready`: takes requests; those of one tick leave together, in one write or a few.
  * - `Draining`: takes none; delivers the replies that it owes, then closes.
  * - `Closed`: the end. Whoever was still waiting has been handed back to the owner.
  *
@@ -53,6 +53,16 @@ import * as Transport from "./Transport.ts"
  * @since 0.1.0
  */
 export type State = "Connecting" | "Ready" | "Draining" | "Closed"
+
+/**
+ * From here on requests may leave before the tick is over, if they are as many as those that are not answered yet: the
+ * server works on one half while the fibers that wait for the other are resumed, and neither sleeps. Against one write
+ * per tick, `GET`s of 10, 30, 100 workers became 1.35, 1.7 and 1.5 times as many, with less CPU for each because the
+ * process is put to sleep and woken less often; 1,000 workers, which keep it busy anyway, stayed where they were.
+ * Two to five make no difference, 8 gains nothing for 10 workers. Without the second condition 1,000 workers would lose
+ * a third: a system call takes as long as some ten commands.
+ */
+const worthAWrite = 4
 
 const legal: Record<State, ReadonlyArray<State>> = {
   Connecting: ["Ready", "Closed"],
@@ -210,12 +220,14 @@ export class Connection {
     return Deferred.await(this.done)
   }
 
-  /** Takes a request; it leaves with all others of this tick. The connection must be `Ready`. */
+  /** Takes a request; it leaves by the end of this tick. The connection must be `Ready`. */
   send(request: Request): void {
     this.outstanding += request.size
     this.waiting.push(request)
     this.watch(request)
-    this.scheduleFlush()
+    const gathered = this.waiting.length
+    if (gathered >= worthAWrite && gathered >= this.written.length) this.flush()
+    else this.scheduleFlush()
   }
 
   /** Writes a command whose answer is a push, or none; it leaves with all others of this tick. */
@@ -440,7 +452,7 @@ const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
     if (closedBy !== undefined) return resume(Effect.fail(new HitlessError({ reason: closedBy })))
     const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, resume as Resume)
     connection.send(request)
-    return request.abandon
+    return request
   })
 
 const isOk = (reply: unknown): boolean => reply === "OK"

@@ -188,7 +188,7 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
       const command = Effect.callback<A, HitlessError>((resume) => {
         const request = new Request(pool, kind, words, batch, bytes, timeout, pool.now(), resume as Resume)
         pool.submit(request)
-        return request.abandon
+        return request
       })
       if (!isTraced(fiber)) return command
       const name = nameOf(kind, words)

@@ -14,7 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
-import { type Config, Endpoint, HitlessError, HitlessRedis } from "hitless"
+import { type Config, Endpoint, HitlessError, HitlessRedis, Transport } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
 import type { SimulatedRedis } from "hitless/testing"
 import * as Net from "node:net"
@@ -163,6 +163,45 @@ describe("a server that hangs up before or during the handshake, with words", ()
       assert.strictEqual(error.kind, "Rejected")
       assert.include(error.detail, "max number of clients reached")
     }))
+})
+
+describe("commands of one tick", () => {
+  it.live("leave in a few writes, the first before the last is asked for, and each gets its own answer", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const { open, resolve } = yield* Transport.Transport
+      let writes = 0
+      const counting = Transport.Transport.of({
+        resolve,
+        open: (endpoint, options) =>
+          Effect.map(open(endpoint, options), (socket) => ({
+            ...socket,
+            writer: Effect.map(socket.writer, (writer) => ({
+              ...writer,
+              writeAll: (chunks) =>
+                Effect.suspend(() => {
+                  writes++
+                  return writer.writeAll(chunks)
+                })
+            }))
+          }))
+      })
+      const redis = yield* Effect.provideService(
+        HitlessRedis.make({ host, port, poolSize: 1, maintenance: { mode: "disabled" } }),
+        Transport.Transport,
+        counting
+      )
+      writes = 0
+      const words = Array.from({ length: 1000 }, (_, index) => `word ${index}`)
+      const run = Effect.runForkWith(yield* Effect.context())
+      const [fibers, early] = yield* Effect.sync(() =>
+        [words.map((word) => run(redis.send<string>("ECHO", word))), writes] as const
+      )
+      assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), words)
+      assert.isAtLeast(early, 1)
+      // Each is at least as large as all before it.
+      assert.isAtMost(writes, 10)
+    }).pipe(Effect.provide(NodeTransport.layer)))
 })
 
 describe("a server that is silent for a while", () => {

@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { Handoff, HitlessRedis } from "hitless"
 import * as NodeTestRedis from "hitless/node/NodeTestRedis"
+import { busyAt } from "hitless/Pool"
 import { MaintenanceClock, MaintenancePlan, Rehearsal, type SimulatedRedis, TestRedis } from "hitless/testing"
 import {
   addresses,
@@ -150,9 +151,8 @@ describe("a move to a target that answers", () => {
       Effect.gen(function*() {
         const redis = yield* HitlessRedis.HitlessRedis
         yield* begin({ step: "stall", at: 0, node: "a", duration: "300 millis" }, move)
-        // More than 256 unanswered commands make the pool grow.
         const burst = yield* Effect.forkChild(
-          Effect.forEach(Array.from({ length: 600 }), () => redis.send("PING"), { concurrency: "unbounded" })
+          Effect.forEach(Array.from({ length: 2 * busyAt }), () => redis.send("PING"), { concurrency: "unbounded" })
         )
         yield* advance("10 millis")
         assert.deepStrictEqual(yield* dials("a"), [0, 0])

@@ -27,6 +27,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Config, type HitlessError, HitlessRedis, Transport } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
+import { busyAt } from "hitless/Pool"
 import { mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
@@ -124,7 +125,7 @@ const grow = (server: RedisServer, redis: Client, count: number) =>
     while ((yield* serving(redis)) < count) {
       yield* stall(server)
       const round = yield* start(
-        Effect.forEach(Array.from({ length: 300 * count }), () => redis.send("PING"), {
+        Effect.forEach(Array.from({ length: 2 * busyAt * count }), () => redis.send("PING"), {
           concurrency: "unbounded",
           discard: true
         })

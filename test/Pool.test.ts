@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Config, Endpoint, HitlessRedis, Metrics } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
+import { busyAt } from "hitless/Pool"
 import { Rehearsal, type SimulatedRedis } from "hitless/testing"
 import { type Client, connect, deploy, handoffsEnded, waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
@@ -243,15 +244,14 @@ describe("a server that misbehaves", () => {
         return answerHandshake(words)
       })
       const { redis } = yield* connectRaw(server.port, { poolSize: 2, commandTimeout: "30 seconds" })
-      // 256 make the first connection busy; one more makes the pool grow.
       const holding = yield* Effect.forkScoped(
-        Effect.forEach(Array.from({ length: 257 }), () => redis.send("HOLD"), {
+        Effect.forEach(Array.from({ length: busyAt + 1 }), () => redis.send("HOLD"), {
           concurrency: "unbounded",
           discard: true
         }),
         now
       )
-      yield* waitUntil(Effect.sync(() => held.length === 257))
+      yield* waitUntil(Effect.sync(() => held.length === busyAt + 1))
       yield* waitUntil(Effect.map(redis.status, ({ slots }) => slots[1]!.state === "Serving"))
       assert.strictEqual(yield* redis.send("INCR", "counter"), 1)
       for (const release of held) release()

@@ -371,10 +371,10 @@ describe("Request", () => {
     assert.deepStrictEqual(second.told, ["settled"])
   })
 
-  it.effect("that is abandoned resumes nobody, and keeps its place as settled", () =>
+  it.effect("that is run as an effect is given up: it resumes nobody, and keeps its place as settled", () =>
     Effect.gen(function*() {
       const { exits, request } = make("command", ["GET", "k"])
-      yield* request.abandon
+      yield* request
       request.succeed("late")
       request.rewind()
       assert.strictEqual(request.state, "Settled")

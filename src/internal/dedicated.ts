@@ -88,7 +88,7 @@ export const reserve = Effect.fnUntraced(function*(pool: Pool) {
           })
         )
       }
-      return request.abandon
+      return request
     })
 })
 

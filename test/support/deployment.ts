@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import type { Config, Endpoint, Handoff, HitlessError, Notifications } from "hitless"
 import { HitlessRedis } from "hitless"
 import { NodeTransport } from "hitless/node"
+import { busyAt } from "hitless/Pool"
 import { SimulatedRedis } from "hitless/testing"
 
 /** Looks again every 5 ms until it holds; a test that waits in vain fails by the runner's time limit. */
@@ -94,7 +95,7 @@ export const openSlots = (
     )
     yield* sim.latency(node, "20 millis")
     while ((yield* serving) < count) {
-      yield* Effect.forEach(Array.from({ length: 300 * count }), () => client.redis.send("PING"), {
+      yield* Effect.forEach(Array.from({ length: 2 * busyAt * count }), () => client.redis.send("PING"), {
         concurrency: "unbounded",
         discard: true
       })

@@ -6,6 +6,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { type Handoff, HitlessRedis } from "hitless"
+import { busyAt } from "hitless/Pool"
 import { MaintenanceClock, MaintenancePlan, TestRedis, type Timeline } from "hitless/testing"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 
@@ -93,9 +94,8 @@ export const openSlots = (node: Node, count: number) =>
     )
     yield* deployment.latency(node, "20 millis")
     while ((yield* open) < count) {
-      // 256 unanswered commands make a connection busy.
       const burst = yield* Effect.forkChild(
-        Effect.forEach(Array.from({ length: 300 * count }), () => redis.send("PING"), {
+        Effect.forEach(Array.from({ length: 2 * busyAt * count }), () => redis.send("PING"), {
           concurrency: "unbounded",
           discard: true
         })
