@@ -16,9 +16,9 @@ export const clientAttributes = (endpoint: Endpoint, database: number): Record<s
     : { "server.address": endpoint.path })
 })
 
-/** Whether the fiber's program brought a tracer. @internal */
-export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
-  fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer
+/** Whether the fiber's program brought a tracer. Asked for each command: the fiber's cache costs no look-up. @internal */
+export const isTraced = ({ cache: { tracer } }: Fiber.Fiber<unknown, unknown>): boolean =>
+  tracer !== undefined && tracer !== Tracer.nativeTracer
 
 /** Runs the effect in a client span. @internal */
 export const traced = <A, E, R>(
