@@ -64,6 +64,15 @@ export type State = "Connecting" | "Ready" | "Draining" | "Closed"
  */
 const worthAWrite = 4
 
+/**
+ * When this many bytes are encoded they are written, and the rest of the requests wait until the socket has taken them.
+ * Node gives each write memory of its own for its text, at three bytes for each UTF-16 unit; beyond some ten MiB the
+ * allocator takes it from the system anew each time. Measured for `SET` with 64 to 100 MiB in flight, against one
+ * write: 2.2 times as many of 64 KiB, twice as many of 1 MiB. 256 KiB to 4 MiB made little difference, 16 MiB gained
+ * nothing.
+ */
+const mostPerWrite = 1024 * 1024
+
 const legal: Record<State, ReadonlyArray<State>> = {
   Connecting: ["Ready", "Closed"],
   Ready: ["Draining", "Closed"],
@@ -311,7 +320,9 @@ export class Connection {
     this.flushScheduled = false
     if (this.current === "Closed" || this.writing) return
     if (this.written.length === 0) this.owesSince = this.clock.currentTimeMillisUnsafe()
-    for (let request = this.waiting.shift(); request !== undefined; request = this.waiting.shift()) {
+    while (this.encoder.pendingBytes < mostPerWrite) {
+      const request = this.waiting.shift()
+      if (request === undefined) break
       if (request.state !== "Waiting") {
         this.outstanding -= request.size
         continue
@@ -327,7 +338,7 @@ export class Connection {
     // meanwhile gathers for the next write.
     this.writing = true
     this.runFork(Effect.matchCauseEffect(
-      this.writer.writeAll(chunks as [Uint8Array, ...Array<Uint8Array>]),
+      this.writer.writeAll(chunks as [Uint8Array | string, ...Array<Uint8Array | string>]),
       { onSuccess: () => this.onWritten, onFailure: () => this.onWriteFailed }
     ))
   }

@@ -291,7 +291,7 @@ export const identity = (self: Notification): string =>
 
 /**
  * How many identities are remembered: a rolling upgrade of a large cluster announces a few hundred events, and each
- * costs about 100 bytes.
+ * costs about 250 bytes.
  */
 const rememberedEvents = 1024
 

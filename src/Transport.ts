@@ -42,7 +42,7 @@ export interface TlsOptions {
  * **Details**
  *
  * `open` itself does no I/O: acquiring the returned socket's `reader` dials, and fails with a `SocketOpenError` whose
- * cause carries the platform's error code. `resolve` gives the IP addresses of a host name, as text, in the resolver's
+ * cause carries the platform's error code. What is written to the socket is bytes and text, and text goes out as UTF-8. `resolve` gives the IP addresses of a host name, as text, in the resolver's
  * order; an IP address resolves to itself.
  *
  * @category services

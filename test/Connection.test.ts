@@ -166,41 +166,65 @@ describe("a server that hangs up before or during the handshake, with words", ()
 })
 
 describe("commands of one tick", () => {
+  /** A client of one connection, and how large each of its writes is. */
+  const watched = Effect.fnUntraced(function*(port: number) {
+    const transport = yield* Transport.Transport
+    const sizes: Array<number> = []
+    const watching = Transport.Transport.of({
+      ...transport,
+      open: (endpoint, options) =>
+        Effect.map(transport.open(endpoint, options), (socket) => ({
+          ...socket,
+          writer: Effect.map(socket.writer, (writer) => ({
+            ...writer,
+            writeAll: (chunks) =>
+              Effect.suspend(() => {
+                sizes.push(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+                return writer.writeAll(chunks)
+              })
+          }))
+        }))
+    })
+    const redis = yield* Effect.provideService(
+      HitlessRedis.make({ host, port, poolSize: 1, maintenance: { mode: "disabled" } }),
+      Transport.Transport,
+      watching
+    )
+    // The handshake is not looked at.
+    sizes.length = 0
+    return { redis, sizes }
+  })
+
   it.live("leave in a few writes, the first before the last is asked for, and each gets its own answer", () =>
     Effect.gen(function*() {
       const { port } = yield* startRedis()
-      const { open, resolve } = yield* Transport.Transport
-      let writes = 0
-      const counting = Transport.Transport.of({
-        resolve,
-        open: (endpoint, options) =>
-          Effect.map(open(endpoint, options), (socket) => ({
-            ...socket,
-            writer: Effect.map(socket.writer, (writer) => ({
-              ...writer,
-              writeAll: (chunks) =>
-                Effect.suspend(() => {
-                  writes++
-                  return writer.writeAll(chunks)
-                })
-            }))
-          }))
-      })
-      const redis = yield* Effect.provideService(
-        HitlessRedis.make({ host, port, poolSize: 1, maintenance: { mode: "disabled" } }),
-        Transport.Transport,
-        counting
-      )
-      writes = 0
+      const { redis, sizes } = yield* watched(port)
       const words = Array.from({ length: 1000 }, (_, index) => `word ${index}`)
       const run = Effect.runForkWith(yield* Effect.context())
       const [fibers, early] = yield* Effect.sync(() =>
-        [words.map((word) => run(redis.send<string>("ECHO", word))), writes] as const
+        [words.map((word) => run(redis.send<string>("ECHO", word))), sizes.length] as const
       )
       assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), words)
       assert.isAtLeast(early, 1)
       // Each is at least as large as all before it.
-      assert.isAtMost(writes, 10)
+      assert.isAtMost(sizes.length, 10)
+    }).pipe(Effect.provide(NodeTransport.layer)))
+
+  it.live("leave about a MiB at a time when they are large", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const { redis, sizes } = yield* watched(port)
+      const values = Array.from({ length: 64 }, (_, index) => String.fromCharCode(97 + index % 26).repeat(100_000))
+      yield* Effect.forEach(values, (value, index) => redis.send("SET", `large:${index}`, value), {
+        concurrency: "unbounded",
+        discard: true
+      })
+      const read = yield* Effect.forEach(values, (_, index) => redis.send("GET", `large:${index}`), {
+        concurrency: "unbounded"
+      })
+      assert.isTrue(read.every((value, index) => value === values[index]))
+      assert.isAtLeast(sizes.length, 6)
+      assert.isAtMost(Math.max(...sizes), 1.2 * 1024 * 1024)
     }).pipe(Effect.provide(NodeTransport.layer)))
 })
 

@@ -11,7 +11,9 @@ const push = (...elements: ReadonlyArray<unknown>): Event => ["push", elements]
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
-const concat = (chunks: ReadonlyArray<Uint8Array>): Uint8Array => {
+/** The bytes of chunks one after the other; text counts as its UTF-8, which is what a socket sends. */
+const concat = (parts: ReadonlyArray<Uint8Array | string>): Uint8Array => {
+  const chunks = parts.map((part) => typeof part === "string" ? bytesOf(part) : part)
   const whole = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0))
   let at = 0
   for (const chunk of chunks) {
@@ -346,6 +348,31 @@ describe("decoder", () => {
     assert.deepStrictEqual(decode(chunks).events, [reply([1, textOf(value), 2]), reply("next")])
     const bytes = decode(chunks, { asBytes: true }).events
     assert.isTrue(textOf((bytes[0][1] as [number, Uint8Array, number])[1]) === textOf(value))
+  })
+
+  it("keeps values apart that pass through the same memory, one after the other and on two connections", () => {
+    const sizes = [70_000, 100, 69_999, 2_000_000, 1_048_576, 70_000, 3]
+    const values = sizes.map((size, index) => String.fromCharCode(97 + index).repeat(size - 2) + "é")
+    const wire = bytesOf(values.map((value, index) => `$${sizes[index]}\r\n${value}\r\n`).join(""))
+    const decoded: ReadonlyArray<Array<unknown>> = [[], []]
+    const decoders = decoded.map((replies) =>
+      Resp.makeDecoder({
+        // Every other value is bytes, which must outlive the text after them.
+        blobsAsBytes: () => replies.length % 2 === 1,
+        onReply: (value) => replies.push(value),
+        onPush: () => {}
+      })
+    )
+    for (const chunk of cut(wire, 1000, 65_536, 10)) {
+      for (const decoder of decoders) {
+        assert.isUndefined(decoder.push(chunk))
+      }
+    }
+    for (const replies of decoded) {
+      assert.deepStrictEqual(replies.map((value) => value instanceof Uint8Array), values.map((_, i) => i % 2 === 1))
+      const texts = replies.map((value) => value instanceof Uint8Array ? textOf(value) : value)
+      assert.isTrue(texts.length === values.length && texts.every((text, index) => text === values[index]))
+    }
   })
 
   it("decodes a long line and a large array that come byte by byte", () => {
@@ -740,7 +767,43 @@ describe("Encoder", () => {
     const chunks = encoder.take()
     assert.strictEqual(chunks.length, 3)
     assert.strictEqual(chunks[1], large)
-    assert.strictEqual(textOf(chunks[2]), "\r\n$2\r\nNX\r\n")
+    assert.strictEqual(textOf(concat([chunks[2]])), "\r\n$2\r\nNX\r\n")
+  })
+
+  it("hands large text to the socket as it is, with its length in bytes before it", () => {
+    for (const text of ["a".repeat(10_000), "é".repeat(10_000), "日".repeat(10_000), "😀".repeat(10_000)]) {
+      const encoder = new Resp.Encoder()
+      encoder.write(["SET", "key", text, "NX"])
+      const pending = encoder.pendingBytes
+      const chunks = encoder.take()
+      assert.strictEqual(chunks.length, 3)
+      assert.isTrue(chunks[1] === text)
+      assert.strictEqual(pending, concat(chunks).length)
+      const wire = `*4\r\n$3\r\nSET\r\n$3\r\nkey\r\n$${bytesOf(text).length}\r\n${text}\r\n$2\r\nNX\r\n`
+      assert.isTrue(textOf(concat(chunks)) === wire)
+    }
+  })
+
+  it("encodes large text with a lone surrogate itself, so that nobody else decides on its length", () => {
+    for (const surrogate of ["\uD800", "\uDC00", "\uDC00\uD800"]) {
+      const encoder = new Resp.Encoder()
+      encoder.write(["a".repeat(5000) + surrogate + "é".repeat(5000)])
+      const chunks = encoder.take()
+      assert.isTrue(chunks.every((chunk) => chunk instanceof Uint8Array))
+      const replaced = "a".repeat(5000) + "\uFFFD".repeat(surrogate.length) + "é".repeat(5000)
+      assert.isTrue(textOf(concat(chunks)) === `*1\r\n$${bytesOf(replaced).length}\r\n${replaced}\r\n`)
+    }
+  })
+
+  it("hands no more text to the socket at once than one write of Node can take", () => {
+    const encoder = new Resp.Encoder()
+    const text = "a".repeat(64 * 1024 * 1024)
+    encoder.write(new Array(8).fill(text))
+    const chunks = encoder.take()
+    assert.strictEqual(chunks.filter((chunk) => chunk === text).length, 7)
+    assert.isTrue(chunks.some((chunk) => typeof chunk !== "string" && chunk.length === text.length))
+    encoder.write([text])
+    assert.strictEqual(encoder.take()[1], text)
   })
 
   it("counts what is pending and starts again after a take", () => {
@@ -753,13 +816,13 @@ describe("Encoder", () => {
     assert.strictEqual(pending, concat(encoder.take()).length)
     assert.strictEqual(encoder.pendingBytes, 0)
     encoder.write(["PING"])
-    assert.deepStrictEqual(encoder.take().map(textOf), ["*1\r\n$4\r\nPING\r\n"])
+    assert.deepStrictEqual(encoder.take(), [bytesOf("*1\r\n$4\r\nPING\r\n")])
   })
 
   it("never rewrites what it handed out, also where one command spans blocks", () => {
     const encoder = new Resp.Encoder()
-    const taken: Array<Uint8Array> = []
-    const copies: Array<Uint8Array> = []
+    const taken: Array<Uint8Array | string> = []
+    const copies: Array<Uint8Array | string> = []
     for (let i = 0; i < 2000; i++) {
       encoder.write(["SET", `key:${i}`, "日".repeat(i % 700), new Uint8Array(i)])
       if (i % 7 === 0) {
@@ -769,7 +832,7 @@ describe("Encoder", () => {
       }
     }
     assert.deepStrictEqual(taken, copies)
-    const { events } = decode([...taken, ...encoder.take()])
+    const { events } = decode([concat([...taken, ...encoder.take()])])
     assert.strictEqual(events.length, 2000)
     const [, [, key, text]] = events[1234] as ["reply", Array<string>]
     assert.deepStrictEqual([key, text], ["key:1234", "日".repeat(534)])
