@@ -36,11 +36,16 @@ const prepare = Effect.gen(function*() {
   yield* run(join(here, "..", "node_modules", ".bin", "tsc"), ["--project", here])
 })
 
+type Part = (options: Options) => Effect.Effect<unknown, unknown>
+
 /** The parts by name. Each is imported when it runs: before `prepare` the rivals may be missing. */
 const parts = {
-  throughput: (options: Options) =>
-    Effect.flatMap(Effect.promise(() => import("./throughput.ts")), ({ throughput }) => throughput(options))
-}
+  throughput: async () => (await import("./throughput.ts")).throughput,
+  codec: async () => (await import("./codec.ts")).codec,
+  memory: async () => (await import("./memory.ts")).memory,
+  handoff: async () => (await import("./handoff.ts")).handoff,
+  overhead: async () => (await import("./overhead.ts")).overhead
+} satisfies Record<string, () => Promise<Part>>
 
 const names = Object.keys(parts) as Array<keyof typeof parts>
 
@@ -50,18 +55,18 @@ const config = {
     Argument.variadic()
   ),
   full: Flag.Boolean("full").pipe(
-    Flag.withDescription("Every cell, in turns of 1 s and 5 rounds: about an hour"),
+    Flag.withDescription("Every cell, turns of 1 s, 5 rounds: about an hour and a half"),
     Flag.withDefault(false)
   ),
   seconds: Flag.Finite("seconds").pipe(
     Flag.withMetavar("N"),
-    Flag.withDescription("Length of a contestant's turn in a cell; default 0.2, with --full 1"),
+    Flag.withDescription("Length of a turn in a cell of throughput and codec; default 0.2, with --full 1"),
     Flag.filter((seconds) => seconds > 0, () => "more than 0"),
     Flag.withDefault(0)
   ),
   rounds: Flag.Int("rounds").pipe(
     Flag.withMetavar("N"),
-    Flag.withDescription("How often each contestant has its turn in a cell; default 3, with --full 5"),
+    Flag.withDescription("How often each contestant has its turn; default 3, with --full 5"),
     Flag.filter((rounds) => rounds >= 1, () => "at least 1"),
     Flag.withDefault(0)
   ),
@@ -87,7 +92,13 @@ const bench = Command.make("bench", config, (given) =>
       cells: given.cells,
       rivals: given.rivals.split(",").filter((rival) => rival !== "")
     }
-    for (const part of given.parts.length === 0 ? names : given.parts) yield* parts[part](options)
+    const { draw } = yield* Effect.promise(() => import("./chart.ts"))
+    for (const part of given.parts.length === 0 ? names : given.parts) {
+      const load: () => Promise<Part> = parts[part]
+      const run = yield* Effect.promise(load)
+      yield* run(options)
+      for (const path of yield* draw(part)) print(path)
+    }
   })).pipe(Command.withDescription("Measures hitless and its rivals side by side on one real redis-server."))
 
 Command.run(bench, { version: "0.1.0" }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)

@@ -28,6 +28,17 @@ export const summarize = (samples: ReadonlyArray<number>): Summary => {
 /** How far apart samples are, as a part of their median. */
 export const spread = ({ high, low, median }: Summary): number => (high - low) / median
 
+/** What the turns of a contestant gave, round by round. */
+export interface Samples<A> {
+  readonly samples: ReadonlyArray<A>
+}
+
+/** The ratio of one contestant to another, round by round; `undefined` where one of them has failed. */
+export const ratio = <A>(one: Samples<A>, other: Samples<A>, of: (sample: A) => number): Summary | undefined =>
+  one.samples.length === 0 || one.samples.length !== other.samples.length
+    ? undefined
+    : summarize(one.samples.map((sample, round) => of(sample) / of(other.samples[round]!)))
+
 // ----- tables -----
 
 /** Rows as text: the first column to the left, the others to the right. */
@@ -37,6 +48,10 @@ export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<Readonl
     row.map((text, column) => column === 0 ? text.padEnd(widths[0]!) : text.padStart(widths[column]!)).join("  ")
   return [header, ...rows].map(line).join("\n") + "\n"
 }
+
+/** The median, and the lowest and the highest in parentheses. */
+export const formatRange = (summary: Summary | undefined): string =>
+  summary === undefined ? "–" : `${summary.median.toFixed(2)} (${summary.low.toFixed(2)}–${summary.high.toFixed(2)})`
 
 /** Three significant digits, and separators of thousands. */
 export const digits = (value: number): string => value.toLocaleString("en", { maximumSignificantDigits: 3 })
@@ -65,7 +80,7 @@ export const machine = () => ({
   cpu: Os.cpus()[0]?.model ?? "unknown",
   cores: Os.availableParallelism(),
   memoryGib: Math.round(Os.totalmem() / 2 ** 30),
-  os: `${Os.type()} ${Os.release()} ${Os.arch()}`,
+  os: `${Os.type()} ${Os.arch()}`,
   node: process.versions.node,
   // What else the machine was doing: figures of a busy machine are worth less.
   loadBefore: Os.loadavg()[0]!

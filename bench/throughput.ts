@@ -14,7 +14,19 @@ import * as Child from "./child.ts"
 import type { Question } from "./client.ts"
 import { type Contestant, contestants, harness } from "./contestants.ts"
 import { fail } from "./failure.ts"
-import { digits, machine, print, spread, summarize, type Summary, table, versionOf, writeResults } from "./report.ts"
+import {
+  digits,
+  formatRange,
+  machine,
+  print,
+  ratio,
+  spread,
+  summarize,
+  type Summary,
+  table,
+  versionOf,
+  writeResults
+} from "./report.ts"
 import { host, redisBenchmark, serverVersion, startServer } from "./server.ts"
 import { allCells, type Cell, nameOf, preparation, quickCells, readKey, type Sample } from "./workload.ts"
 
@@ -49,19 +61,10 @@ interface CellResult extends Cell {
   readonly limits: ReadonlyArray<{ readonly shape: string; readonly commandsPerSecond: ReadonlyArray<number> }>
 }
 
-/** The ratio of the first contestant to another, round by round. */
-const ratio = (first: Result, other: Result, of: (sample: Sample) => number): Summary | undefined =>
-  first.samples.length === 0 || first.samples.length !== other.samples.length
-    ? undefined
-    : summarize(first.samples.map((sample, round) => of(sample) / of(other.samples[round]!)))
-
 const rate = ({ commandsPerSecond }: Sample): number => commandsPerSecond
 const cpu = ({ cpuPerCommand }: Sample): number => cpuPerCommand
 
 const formatRatio = (summary: Summary | undefined): string => summary === undefined ? "–" : summary.median.toFixed(2)
-
-const formatRange = (summary: Summary | undefined): string =>
-  summary === undefined ? "–" : `${summary.median.toFixed(2)} (${summary.low.toFixed(2)}–${summary.high.toFixed(2)})`
 
 const header = ["", "commands/s", "spread", "hitless is ×", "CPU µs", "hitless uses ×", "p50 ms", "p99 ms"]
 

@@ -126,7 +126,7 @@ export const handoffWorkers = Metric.gauge("hitless.handoff.workers", { descript
 
 /**
  * Whether clients record `db.client.operation.duration`. Off by default: with small commands by the hundred it costs
- * every sixth to fourth of them (`npm run bench -- overhead`). Read once, when a client is made.
+ * a fifth to a quarter of the throughput (`npm run bench -- overhead`). Read once, when a client is made.
  *
  * @category services
  * @since 0.1.0
