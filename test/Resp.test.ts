@@ -756,12 +756,22 @@ describe("Encoder", () => {
     }
   })
 
-  it("puts small commands into one chunk and takes large bytes by reference", () => {
+  it("begins with little memory, then puts small commands into one chunk", () => {
     const encoder = new Resp.Encoder()
-    for (let i = 0; i < 100; i++) {
-      encoder.write(["SET", `key:${i}`, new Uint8Array(100)])
+    const write = () => {
+      for (let i = 0; i < 100; i++) {
+        encoder.write(["SET", `key:${i}`, new Uint8Array(100)])
+      }
+      return encoder.take()
     }
-    assert.strictEqual(encoder.take().length, 1)
+    const first = write()
+    assert.isAtMost(first[0]!.length, 1024)
+    assert.isAtMost(first.length, 3)
+    assert.strictEqual(write().length, 1)
+  })
+
+  it("takes large bytes by reference", () => {
+    const encoder = new Resp.Encoder()
     const large = new Uint8Array(10_000)
     encoder.write(["SET", "key", large, "NX"])
     const chunks = encoder.take()
