@@ -22,7 +22,7 @@ export interface Child {
   readonly process: ChildProcess
 }
 
-/** Starts a script of this folder, with `gc` at its hands. */
+/** Starts a script of this folder, with `gc` at its hands, and with the flags of this process: `--cpu-prof` for example. */
 export const start = (
   name: string,
   script: string,
@@ -31,7 +31,9 @@ export const start = (
   Effect.acquireRelease(
     Effect.sync(() => ({
       name,
-      process: fork(join(import.meta.dirname, script), args, { execArgv: ["--expose-gc"] })
+      process: fork(join(import.meta.dirname, script), args, {
+        execArgv: [...process.execArgv, "--expose-gc"]
+      })
     })),
     ({ process }) =>
       Effect.callback<void>((resume) => {
