@@ -57,10 +57,10 @@ export type State = "Connecting" | "Ready" | "Draining" | "Closed"
 /**
  * From here on requests may leave before the tick is over, if they are as many as those that are not answered yet: the
  * server works on one half while the fibers that wait for the other are resumed, and neither sleeps. Against one write
- * per tick, `GET`s of 10, 30, 100 workers became 1.35, 1.7 and 1.5 times as many, with less CPU for each because the
+ * per tick, `GET`s of 10, 30, 100 workers became 1.1 to 1.35, 1.6 and 1.5 times as many, with less CPU for each because the
  * process is put to sleep and woken less often; 1,000 workers, which keep it busy anyway, stayed where they were.
- * Two to five make no difference, 8 gains nothing for 10 workers. Without the second condition 1,000 workers would lose
- * a third: a system call takes as long as some ten commands.
+ * Two to five make no difference, 8 gains nothing for 10 workers. Without the second condition, at 32 and 48, 1,000
+ * workers lost a third.
  */
 const worthAWrite = 4
 
