@@ -40,6 +40,7 @@ import {
   ProtocolViolation
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
 import { Request, type RequestOwner, type Resume, textOf, type Words } from "./internal/request.ts"
 import * as Resp from "./Resp.ts"
@@ -211,7 +212,7 @@ export class Connection {
       onPush: (elements) => this.owner.onPush(this, elements)
     })
     this.timeouts.onClose(this.subject, () => {
-      if (this.outstanding > 0) this.alarm.set(this.clock.currentTimeMillisUnsafe())
+      if (this.outstanding > 0) this.alarm.set(monotonicMillis(this.clock))
     })
   }
 
@@ -247,7 +248,7 @@ export class Connection {
 
   /**
    * Takes no more requests, and closes when the last reply that somebody waits for has arrived, at the latest at
-   * `until` (milliseconds of the clock); of two calls the earlier time counts. Returns the requests that were not
+   * `until` (elapsed milliseconds); of two calls the earlier time counts. Returns the requests that were not
    * written: they are the caller's again.
    */
   drain(until: number): ReadonlyArray<Request> {
@@ -296,7 +297,7 @@ export class Connection {
 
   /** @internal What the reader calls for each chunk. */
   receive(chunk: Uint8Array): void {
-    this.lastHeard = this.clock.currentTimeMillisUnsafe()
+    this.lastHeard = monotonicMillis(this.clock)
     const error = this.decoder.push(chunk)
     if (error !== undefined && this.current !== "Closed") this.violate(error.message)
   }
@@ -319,7 +320,7 @@ export class Connection {
   private readonly flush = (): void => {
     this.flushScheduled = false
     if (this.current === "Closed" || this.writing) return
-    if (this.written.length === 0) this.owesSince = this.clock.currentTimeMillisUnsafe()
+    if (this.written.length === 0) this.owesSince = monotonicMillis(this.clock)
     while (this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
       if (request === undefined) break
@@ -396,7 +397,7 @@ export class Connection {
   }
 
   private readonly onAlarm = (): void => {
-    const now = this.clock.currentTimeMillisUnsafe()
+    const now = monotonicMillis(this.clock)
     if (now >= this.drainUntil) {
       return this.close(this.lost("its endpoint was retired and the time to answer is over"))
     }
@@ -438,7 +439,7 @@ export class Connection {
         endpoint: this.address,
         command: request.name,
         ...(window === undefined ? {} : { window: window.label }),
-        afterMillis: now - request.startedAt,
+        afterMillis: Math.round(now - request.startedAt),
         mayHaveExecuted: request.mayHaveExecuted
       })
     })

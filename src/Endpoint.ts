@@ -141,7 +141,7 @@ export const detectType = (
 export interface Move {
   readonly retiring: Endpoint
   readonly target: Endpoint
-  /** The announced end, in milliseconds of the clock. */
+  /** The announced end, in elapsed milliseconds, by a monotonic clock. */
   readonly until: number
   readonly seq: bigint
 }

@@ -15,6 +15,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -27,6 +28,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { format, type Move } from "./Endpoint.ts"
 import type { HitlessError } from "./HitlessError.ts"
+import { monotonicClock } from "./internal/elapsed.ts"
 import * as Hub from "./internal/hub.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 import type { Pool, Slot } from "./Pool.ts"
@@ -162,6 +164,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
     tripPolicy: CircuitBreaker.consecutive(circuitBreaker.failures),
     openDuration: circuitBreaker.openDuration
   }).pipe(Effect.provide(CircuitBreaker.layerStoreMemory()))
+  const elapsing = monotonicClock(pool.clock)
   let active = 0
   let alive = 0
   let last: Completed | Failed | undefined
@@ -201,7 +204,10 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       return pool.replace(slot, move, attempt === 1 ? handoffTimeout : Duration.min(handoffTimeout, left))
     })
     // The breaker sees one outcome per handoff: a target that refuses its first dials is not a broken one.
-    return breaker.execute(Effect.retry(once, schedule), { key: format(move.target) })
+    return breaker.execute(Effect.retry(once, schedule), { key: format(move.target) }).pipe(
+      // It counts its pause by the time of day, which can be set back.
+      Effect.provideService(Clock.Clock, elapsing)
+    )
   }
 
   const tracedAttempts = (slot: Slot, move: Move) =>
@@ -230,7 +236,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       const exit = yield* Effect.result(
         Effect.raceFirst(tracedAttempts(slot, move), Effect.as(Deferred.await(superseded), false))
       )
-      const ended = { ...base(slot, move), duration: Duration.millis(pool.now() - startedAt) }
+      const ended = { ...base(slot, move), duration: Duration.millis(Math.round(pool.now() - startedAt)) }
       if (exit._tag === "Success") {
         yield* publish({ _tag: exit.success ? "Completed" : "Superseded", ...ended })
       } else if (slot.state === moving || slot.connection === undefined) {

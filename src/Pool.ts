@@ -46,6 +46,7 @@ import {
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { isReadOnly } from "./internal/commands.ts"
+import { monotonicMillis } from "./internal/elapsed.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
@@ -89,7 +90,7 @@ export class Slot {
   failedMove: Move | undefined
   /** Whether a handoff worker has the slot, or will have it: it follows every newer move too. */
   handingOff = false
-  /** When its connection was installed, in milliseconds of the clock, and how many in a row were lost soon after. */
+  /** When its connection was installed, in elapsed milliseconds, and how many in a row were lost soon after. */
   installedAt = 0
   soonLost = 0
   /** Whether a fresh connection is being dialled because a server answered `READONLY`. */
@@ -260,9 +261,9 @@ export class Pool implements Owner, RequestOwner {
     })
   }
 
-  /** Milliseconds of the clock. */
+  /** Milliseconds that have elapsed, by the clock's monotonic reading. */
   now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    return monotonicMillis(this.clock)
   }
 
   /** Commands that are waiting or unanswered. */
@@ -422,7 +423,7 @@ export class Pool implements Owner, RequestOwner {
     const { mayHaveExecuted, name: command, refusal } = request
     const window = this.timeouts.inForce(undefined, undefined, now)
     const during = window === undefined ? {} : { window: window.label }
-    const afterMillis = now - request.startedAt
+    const afterMillis = Math.round(now - request.startedAt)
     if (failure !== undefined && "detail" in failure && this.serving.length === 0) {
       request.fail(
         new HitlessError({

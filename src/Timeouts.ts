@@ -23,7 +23,7 @@ import {
 } from "./Notifications.ts"
 
 /**
- * An open window. Times are milliseconds of the clock.
+ * An open window. Times are elapsed milliseconds, by a monotonic clock.
  *
  * @category models
  * @since 0.1.0

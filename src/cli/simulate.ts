@@ -21,6 +21,7 @@ import * as NetAddress from "effect/net/NetAddress"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { defaultPort, format } from "../Endpoint.ts"
+import { monotonicMillis } from "../internal/elapsed.ts"
 import { perform } from "../testing/internal/perform.ts"
 import { checkNodes, play } from "../testing/internal/player.ts"
 import * as MaintenancePlan from "../testing/MaintenancePlan.ts"
@@ -209,9 +210,9 @@ export const simulate = Effect.fnUntraced(function*(options: SimulateOptions) {
   const clock = yield* Clock.Clock
   const console = yield* Console.Console
   const network = yield* Transport
-  const begun = clock.currentTimeMillisUnsafe()
-  const now = () => clock.currentTimeMillisUnsafe() - begun
-  const startedAt = DateTime.formatIso(DateTime.makeUnsafe(begun))
+  const begun = monotonicMillis(clock)
+  const now = () => Math.floor(monotonicMillis(clock) - begun)
+  const startedAt = DateTime.formatIso(DateTime.makeUnsafe(clock.currentTimeMillisUnsafe()))
 
   // ----- what is printed -----
 

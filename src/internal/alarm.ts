@@ -10,6 +10,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { monotonicMillis } from "./elapsed.ts"
 
 /** @internal */
 export class Alarm {
@@ -25,14 +26,14 @@ export class Alarm {
     this.onRing = onRing
   }
 
-  /** Rings at `at`, in milliseconds of the clock, unless it is set to ring earlier. */
+  /** Rings at `at`, in elapsed milliseconds, unless it is set to ring earlier. */
   set(at: number): void {
     if (at >= this.at) return
     this.clear()
     this.at = at
     // Whole milliseconds, as timers count: a jittered time has more digits than a duration keeps, and an alarm that rings
     // a hair early would be set again and again for nothing.
-    const wait = Math.max(0, Math.ceil(at - this.clock.currentTimeMillisUnsafe()))
+    const wait = Math.max(0, Math.ceil(at - monotonicMillis(this.clock)))
     this.fiber = this.runFork(Effect.andThen(this.clock.sleep(Duration.millis(wait)), this.ringSoon))
   }
 

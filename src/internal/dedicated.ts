@@ -3,7 +3,6 @@
  *
  * It hears maintenance like any other and never moves: when its server closes it, its requests fail.
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -136,7 +135,7 @@ export const subscribe = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Effect.Effect<void>, HitlessError, Scope.Scope> {
   const owner = new Subscriber(pool, onMessage)
   const connection = yield* pool.dedicated(owner)
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = pool.now()
   connection.sendUnanswered(["SUBSCRIBE", channel])
   yield* Effect.timeoutOrElse(Deferred.await(owner.subscribed), {
     duration: pool.config.connectTimeout,
@@ -147,7 +146,7 @@ export const subscribe = Effect.fnUntraced(function*(
             endpoint: connection.address,
             command: "SUBSCRIBE",
             kind: "TimedOut",
-            detail: `SUBSCRIBE was not confirmed within ${pool.now() - startedAt} ms`,
+            detail: `SUBSCRIBE was not confirmed within ${Math.round(pool.now() - startedAt)} ms`,
             mayHaveExecuted: true
           })
         })

@@ -38,6 +38,7 @@ import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
 import * as Endpoint from "../Endpoint.ts"
+import { monotonicMillis } from "../internal/elapsed.ts"
 import { ReplyValue } from "../Resp.ts"
 import {
   type Announcement,
@@ -351,10 +352,12 @@ const toMillis = (time: Duration.Input): number => Duration.toMillis(Duration.fr
 export const make = Effect.fnUntraced(
   function*(options: Options): Effect.fn.Return<SimulatedRedis, SocketServer.SocketServerError, Scope.Scope> {
     const clock = yield* Clock.Clock
-    const now = () => clock.currentTimeMillisUnsafe()
+    // Keys expire by the time of day, as on a real server; stalls and refusals last as long as they are told to.
+    const wall = () => clock.currentTimeMillisUnsafe()
+    const now = () => monotonicMillis(clock)
     const runFork = Effect.runForkWith(yield* Effect.context())
     const deployment = makeDeployment({
-      now,
+      now: wall,
       hello: options.hello ?? "resp3",
       users: new Map(Object.entries(options.users ?? {})),
       scripts: options.scripts ?? [],
@@ -368,7 +371,7 @@ export const make = Effect.fnUntraced(
     let lastCompletion: Announced | undefined
 
     const note = (node: NodeState, event: Event): void => {
-      const entry: LogEntry = { at: now(), node: node.name, event }
+      const entry: LogEntry = { at: wall(), node: node.name, event }
       log.push(entry)
       options.onEvent?.(entry)
     }

@@ -34,6 +34,7 @@ import type { ConfigError, Options as ClientOptions } from "../Config.ts"
 import { format } from "../Endpoint.ts"
 import type { HitlessError } from "../HitlessError.ts"
 import * as HitlessRedis from "../HitlessRedis.ts"
+import { monotonicMillis } from "../internal/elapsed.ts"
 import { CurrentRequestObserver } from "../internal/observer.ts"
 import { Transport } from "../Transport.ts"
 import { Handoffs } from "./internal/handoffs.ts"
@@ -168,8 +169,8 @@ const build = Effect.fnUntraced(function*(
   Scope.Scope
 > {
   const clock = yield* Clock.Clock
-  const begun = clock.currentTimeMillisUnsafe()
-  const now = () => clock.currentTimeMillisUnsafe() - begun
+  const begun = monotonicMillis(clock)
+  const now = () => Math.floor(monotonicMillis(clock) - begun)
   const entries: Array<Entry> = []
   const ledger = new Ledger(clock, (command, error) => entries.push({ _tag: "Failed", at: now(), command, error }))
   const handoffs = new Handoffs(now)
@@ -244,8 +245,8 @@ const build = Effect.fnUntraced(function*(
       handoffs: handoffs.outcomes(),
       longestWait: longest && {
         command: longest.command,
-        at: Duration.millis(longest.endedAt - begun),
-        waited: Duration.millis(waitOf(longest))
+        at: Duration.millis(Math.round(longest.endedAt - begun)),
+        waited: Duration.millis(Math.round(waitOf(longest)))
       }
     }
   })

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { HitlessError } from "../../HitlessError.ts"
 import { blocksFor } from "../../internal/commands.ts"
+import { monotonicMillis } from "../../internal/elapsed.ts"
 import type { Request, RequestObserver, RequestOwner, Words } from "../../internal/request.ts"
 import { type Arg, ErrorReply } from "../../Resp.ts"
 import { fromBytes, toBytes } from "./text.ts"
@@ -78,7 +79,7 @@ export class Ledger {
     const ended = {
       command: request.name,
       startedAt: request.startedAt,
-      endedAt: this.clock.currentTimeMillisUnsafe()
+      endedAt: monotonicMillis(this.clock)
     }
     this.requests++
     if (this.longest === undefined || waitOf(ended) > waitOf(this.longest)) this.longest = ended

@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { monotonicMillis } from "../../internal/elapsed.ts"
 import { type MaintenancePlan, PlanError, type Step } from "../MaintenancePlan.ts"
 
 /** Fails unless a deployment of these nodes can go through the plan. */
@@ -25,9 +26,10 @@ export const play = Effect.fnUntraced(function*(
   plan: MaintenancePlan,
   perform: (step: Step) => Effect.Effect<void>
 ): Effect.fn.Return<void> {
-  const beginning = yield* Clock.currentTimeMillis
+  const clock = yield* Clock.Clock
+  const beginning = monotonicMillis(clock)
   for (const step of plan.steps) {
-    const wait = beginning + Duration.toMillis(step.at) - (yield* Clock.currentTimeMillis)
+    const wait = beginning + Duration.toMillis(step.at) - monotonicMillis(clock)
     if (wait > 0) yield* Effect.sleep(wait)
     yield* perform(step)
   }

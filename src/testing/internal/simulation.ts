@@ -128,8 +128,11 @@ export const make = Effect.fnUntraced(
     const real = yield* Clock.Clock
     const sleepers = new Sleepers()
     let millis = 0
-    const now = () => millis
+    // How far the time of day is ahead of the time that has passed: a clock that is set back is behind it.
+    let wallAhead = 0
     const nanos = () => BigInt(millis) * 1_000_000n
+    const wall = () => millis + wallAhead
+    const wallNanos = () => BigInt(wall()) * 1_000_000n
 
     // One fiber at a time moves the clock: of two, each would wait for the other to settle.
     const moving = Semaphore.makeUnsafe(1)
@@ -157,14 +160,20 @@ export const make = Effect.fnUntraced(
       })
 
     const clock: TestClock.TestClock = {
-      currentTimeMillisUnsafe: now,
-      currentTimeMillis: Effect.sync(now),
-      currentTimeNanosUnsafe: nanos,
-      currentTimeNanos: Effect.sync(nanos),
+      currentTimeMillisUnsafe: wall,
+      currentTimeMillis: Effect.sync(wall),
+      currentTimeNanosUnsafe: wallNanos,
+      currentTimeNanos: Effect.sync(wallNanos),
       monotonicTimeNanosUnsafe: nanos,
       monotonicTimeNanos: Effect.sync(nanos),
       adjust: (duration) => move((now) => now + Duration.toMillis(Duration.fromInputUnsafe(duration))),
-      setTime: (timestamp) => move(() => timestamp),
+      // As Effect's own clock does it: time passes on the way to a later time, and setting an earlier one undoes none.
+      setTime: (timestamp) =>
+        Effect.suspend(() => {
+          if (timestamp >= wall()) return move(() => timestamp - wallAhead)
+          wallAhead = timestamp - millis
+          return Effect.void
+        }),
       sleep: (duration) => {
         // Timers count whole milliseconds everywhere.
         const length = Math.ceil(Duration.toMillis(duration))
