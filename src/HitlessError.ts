@@ -7,7 +7,8 @@
  * (`window`), if any. Recover from one reason with
  * `Effect.catchReason("HitlessError", "CommandTimeout", (reason) => …)`.
  *
- * This module only describes failures. It never decides whether something is retried.
+ * A failure is one `Error`; its reason is plain data. This module only describes failures. It never decides whether
+ * something is retried.
  *
  * @since 0.1.0
  */
@@ -64,7 +65,7 @@ export type ConnectFailureKind = typeof ConnectFailureKind.Type
  * @category errors
  * @since 0.1.0
  */
-export class ConnectFailed extends Schema.Error<ConnectFailed>("hitless/HitlessError/ConnectFailed")({
+export class ConnectFailed extends Schema.Class<ConnectFailed>("hitless/HitlessError/ConnectFailed")({
   _tag: Schema.tag("ConnectFailed"),
   ...site,
   kind: ConnectFailureKind,
@@ -75,7 +76,7 @@ export class ConnectFailed extends Schema.Error<ConnectFailed>("hitless/HitlessE
   get isRetryable(): boolean {
     return !this.mayHaveExecuted && this.kind !== "Untrusted"
   }
-  override get message(): string {
+  get message(): string {
     return `Could not connect${this.endpoint === undefined ? "" : ` to ${this.endpoint}`}: ${this.detail}`
   }
 }
@@ -87,7 +88,7 @@ export class ConnectFailed extends Schema.Error<ConnectFailed>("hitless/HitlessE
  * @since 0.1.0
  */
 export class AuthenticationFailed
-  extends Schema.Error<AuthenticationFailed>("hitless/HitlessError/AuthenticationFailed")({
+  extends Schema.Class<AuthenticationFailed>("hitless/HitlessError/AuthenticationFailed")({
     _tag: Schema.tag("AuthenticationFailed"),
     ...site,
     detail: Schema.String,
@@ -98,7 +99,7 @@ export class AuthenticationFailed
   get isRetryable(): boolean {
     return false
   }
-  override get message(): string {
+  get message(): string {
     return `Authentication failed${at(this)}: ${this.detail}`
   }
 }
@@ -109,7 +110,7 @@ export class AuthenticationFailed
  * @category errors
  * @since 0.1.0
  */
-export class MaintenanceRefused extends Schema.Error<MaintenanceRefused>("hitless/HitlessError/MaintenanceRefused")({
+export class MaintenanceRefused extends Schema.Class<MaintenanceRefused>("hitless/HitlessError/MaintenanceRefused")({
   _tag: Schema.tag("MaintenanceRefused"),
   ...site,
   detail: Schema.String,
@@ -119,7 +120,7 @@ export class MaintenanceRefused extends Schema.Error<MaintenanceRefused>("hitles
   get isRetryable(): boolean {
     return false
   }
-  override get message(): string {
+  get message(): string {
     return `Maintenance notifications are required (mode "enabled") but were refused${at(this)}: ${this.detail}`
   }
 }
@@ -130,7 +131,7 @@ export class MaintenanceRefused extends Schema.Error<MaintenanceRefused>("hitles
  * @category errors
  * @since 0.1.0
  */
-export class CommandTimeout extends Schema.Error<CommandTimeout>("hitless/HitlessError/CommandTimeout")({
+export class CommandTimeout extends Schema.Class<CommandTimeout>("hitless/HitlessError/CommandTimeout")({
   _tag: Schema.tag("CommandTimeout"),
   ...site,
   /** How long the command had, in milliseconds, relaxation included. */
@@ -141,7 +142,7 @@ export class CommandTimeout extends Schema.Error<CommandTimeout>("hitless/Hitles
   get isRetryable(): boolean {
     return !this.mayHaveExecuted
   }
-  override get message(): string {
+  get message(): string {
     return `${what(this)} got no reply within ${this.afterMillis} ms${at(this)} (${
       this.mayHaveExecuted ? "it may have run" : "it was never sent"
     })`
@@ -154,7 +155,7 @@ export class CommandTimeout extends Schema.Error<CommandTimeout>("hitless/Hitles
  * @category errors
  * @since 0.1.0
  */
-export class ConnectionLost extends Schema.Error<ConnectionLost>("hitless/HitlessError/ConnectionLost")({
+export class ConnectionLost extends Schema.Class<ConnectionLost>("hitless/HitlessError/ConnectionLost")({
   _tag: Schema.tag("ConnectionLost"),
   ...site,
   detail: Schema.String,
@@ -164,7 +165,7 @@ export class ConnectionLost extends Schema.Error<ConnectionLost>("hitless/Hitles
   get isRetryable(): boolean {
     return !this.mayHaveExecuted
   }
-  override get message(): string {
+  get message(): string {
     return `Connection lost${at(this)} before ${what(this)} was answered: ${this.detail} (${
       this.mayHaveExecuted ? "it may have run" : "it did not run"
     })`
@@ -191,7 +192,7 @@ export const didNotRunCodes: ReadonlySet<string> = new Set([
  * @category errors
  * @since 0.1.0
  */
-export class ServerReplied extends Schema.Error<ServerReplied>("hitless/HitlessError/ServerReplied")({
+export class ServerReplied extends Schema.Class<ServerReplied>("hitless/HitlessError/ServerReplied")({
   _tag: Schema.tag("ServerReplied"),
   ...site,
   code: Schema.String,
@@ -202,7 +203,7 @@ export class ServerReplied extends Schema.Error<ServerReplied>("hitless/HitlessE
   get isRetryable(): boolean {
     return !this.mayHaveExecuted && didNotRunCodes.has(this.code)
   }
-  override get message(): string {
+  get message(): string {
     return `${what(this)} was answered with an error${at(this)}: ${this.detail}`
   }
 }
@@ -213,7 +214,7 @@ export class ServerReplied extends Schema.Error<ServerReplied>("hitless/HitlessE
  * @category errors
  * @since 0.1.0
  */
-export class ProtocolViolation extends Schema.Error<ProtocolViolation>("hitless/HitlessError/ProtocolViolation")({
+export class ProtocolViolation extends Schema.Class<ProtocolViolation>("hitless/HitlessError/ProtocolViolation")({
   _tag: Schema.tag("ProtocolViolation"),
   ...site,
   detail: Schema.String,
@@ -223,7 +224,7 @@ export class ProtocolViolation extends Schema.Error<ProtocolViolation>("hitless/
   get isRetryable(): boolean {
     return false
   }
-  override get message(): string {
+  get message(): string {
     return `Protocol violation${at(this)}: ${this.detail}`
   }
 }
@@ -234,7 +235,7 @@ export class ProtocolViolation extends Schema.Error<ProtocolViolation>("hitless/
  * @category errors
  * @since 0.1.0
  */
-export class TransactionAborted extends Schema.Error<TransactionAborted>("hitless/HitlessError/TransactionAborted")({
+export class TransactionAborted extends Schema.Class<TransactionAborted>("hitless/HitlessError/TransactionAborted")({
   _tag: Schema.tag("TransactionAborted"),
   ...site,
   detail: Schema.String,
@@ -244,7 +245,7 @@ export class TransactionAborted extends Schema.Error<TransactionAborted>("hitles
   get isRetryable(): boolean {
     return !this.mayHaveExecuted
   }
-  override get message(): string {
+  get message(): string {
     return `Transaction aborted${at(this)}, nothing ran: ${this.detail}`
   }
 }
@@ -255,7 +256,7 @@ export class TransactionAborted extends Schema.Error<TransactionAborted>("hitles
  * @category errors
  * @since 0.1.0
  */
-export class CommandRefused extends Schema.Error<CommandRefused>("hitless/HitlessError/CommandRefused")({
+export class CommandRefused extends Schema.Class<CommandRefused>("hitless/HitlessError/CommandRefused")({
   _tag: Schema.tag("CommandRefused"),
   ...site,
   detail: Schema.String,
@@ -265,7 +266,7 @@ export class CommandRefused extends Schema.Error<CommandRefused>("hitless/Hitles
   get isRetryable(): boolean {
     return false
   }
-  override get message(): string {
+  get message(): string {
     return `${what(this)} was not sent: ${this.detail}`
   }
 }
@@ -276,7 +277,7 @@ export class CommandRefused extends Schema.Error<CommandRefused>("hitless/Hitles
  * @category errors
  * @since 0.1.0
  */
-export class Overloaded extends Schema.Error<Overloaded>("hitless/HitlessError/Overloaded")({
+export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/Overloaded")({
   _tag: Schema.tag("Overloaded"),
   ...site,
   /** The limit that was reached, in commands. */
@@ -287,7 +288,7 @@ export class Overloaded extends Schema.Error<Overloaded>("hitless/HitlessError/O
   get isRetryable(): boolean {
     return true
   }
-  override get message(): string {
+  get message(): string {
     return `${what(this)} was not accepted: ${this.limit} commands are outstanding already`
   }
 }
@@ -298,7 +299,7 @@ export class Overloaded extends Schema.Error<Overloaded>("hitless/HitlessError/O
  * @category errors
  * @since 0.1.0
  */
-export class Closed extends Schema.Error<Closed>("hitless/HitlessError/Closed")({
+export class Closed extends Schema.Class<Closed>("hitless/HitlessError/Closed")({
   _tag: Schema.tag("Closed"),
   ...site,
   mayHaveExecuted: Schema.Boolean
@@ -307,7 +308,7 @@ export class Closed extends Schema.Error<Closed>("hitless/HitlessError/Closed")(
   get isRetryable(): boolean {
     return false
   }
-  override get message(): string {
+  get message(): string {
     return `The client is closed: ${what(this)} ${
       this.mayHaveExecuted ? "was not answered in time and may have run" : "was not sent"
     }`
@@ -342,8 +343,12 @@ export const HitlessErrorReason = Schema.Union([
  */
 export type HitlessErrorReason = typeof HitlessErrorReason.Type
 
+/** Where the engine cannot be told how much of the stack to record, it records what it likes. */
+const tracesCanBeLimited = Object.getOwnPropertyDescriptor(Error, "stackTraceLimit")?.writable === true
+
 /**
- * What every failing operation of this package fails with.
+ * What every failing operation of this package fails with. It has no stack trace: it would lead through a reader or an
+ * alarm of this package, never to the caller, and recording it takes longer than everything else about a failure.
  *
  * @category errors
  * @since 0.1.0
@@ -352,6 +357,16 @@ export class HitlessError extends Schema.Error<HitlessError>("hitless/HitlessErr
   _tag: Schema.tag("HitlessError"),
   reason: HitlessErrorReason
 }) {
+  // @effect-diagnostics-next-line overriddenSchemaConstructor:off
+  constructor(props: { readonly reason: HitlessErrorReason }, options?: Schema.MakeOptions) {
+    const limit = Error.stackTraceLimit
+    if (tracesCanBeLimited) Error.stackTraceLimit = 0
+    try {
+      super(props, options)
+    } finally {
+      if (tracesCanBeLimited) Error.stackTraceLimit = limit
+    }
+  }
   /** Whether the command may have run on the server: `false` means that it certainly did not. */
   get mayHaveExecuted(): boolean {
     return this.reason.mayHaveExecuted

@@ -11,6 +11,7 @@
  */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
+import { HitlessErrorReason } from "./HitlessError.ts"
 
 const seconds = (name: string, description: string) =>
   Metric.histogram(name, {
@@ -52,7 +53,7 @@ export const notifications = Metric.counter("redis.client.maintenance.notificati
 
 /**
  * Commands that failed and connections that could not be made, by `error.type`: the reason's tag, or the code of a
- * server's error reply.
+ * server's error reply. A code that is not one of Redis' own is `_OTHER`.
  *
  * @category constants
  * @since 0.1.0
@@ -135,8 +136,56 @@ export const OperationDurations = Context.Reference<boolean>("hitless/Metrics/Op
   defaultValue: () => false
 })
 
-/** There are some 500 commands; more names than this are not kept. */
+/** What OpenTelemetry has instead of a value that is not one of a bounded set. */
+const otherwise = "_OTHER"
+
+/** There are some 500 commands; more names than this, in whatever spelling, share one series. */
 const mostOperations = 2048
+
+/**
+ * The tags of reasons, and the codes that Redis and Valkey give their error replies, cluster and sentinel included. A
+ * script can make up any code, and each would be a series of its own for ever.
+ */
+const errorTypes: ReadonlySet<string> = new Set([
+  ...HitlessErrorReason.members.map(({ identifier }) => identifier.slice(identifier.lastIndexOf("/") + 1)),
+  "ASK",
+  "BADAUTH",
+  "BUSY",
+  "BUSYGROUP",
+  "BUSYKEY",
+  "CLUSTERDOWN",
+  "CROSSSLOT",
+  "DENIED",
+  "ERR",
+  "EXECABORT",
+  "INPROG",
+  "INVALIDOBJ",
+  "IOERR",
+  "LOADING",
+  "MASTERDOWN",
+  "MISCONF",
+  "MOVED",
+  "NOADDR",
+  "NOAUTH",
+  "NOGOODSLAVE",
+  "NOGROUP",
+  "NOMASTERLINK",
+  "NOPERM",
+  "NOPROTO",
+  "NOREPLICAS",
+  "NOSCRIPT",
+  "NOTBUSY",
+  "NOTREADY",
+  "OOM",
+  "READONLY",
+  "REDIRECT",
+  "SYNTAX",
+  "TRYAGAIN",
+  "UNBLOCKED",
+  "UNKILLABLE",
+  "WRONGPASS",
+  "WRONGTYPE"
+])
 
 /**
  * What a live client shows to the gauges.
@@ -164,6 +213,8 @@ export class Recorder {
   private readonly registrations: Array<Metric.Registration> = []
   /** The series of operations by name. Made anew for each command, they cost more than the rest of it. */
   private readonly operations = new Map<string, Metric.Histogram<number>>()
+  /** The series of failures by type: they come by the hundred thousand when they come. */
+  private readonly failures = new Map<string, Metric.Counter<number>>()
 
   constructor(context: Context.Context<never>, poolName: string) {
     this.context = context
@@ -207,15 +258,23 @@ export class Recorder {
     this.update(handoffDuration, millis / 1000, { result })
   }
 
+  /** Counts a failure by its reason's tag, or by the code of the server's error reply. */
   failed(type: string): void {
-    this.update(errors, 1, { "error.type": type })
+    const known = errorTypes.has(type) ? type : otherwise
+    let series = this.failures.get(known)
+    if (series === undefined) {
+      series = this.series(errors, { "error.type": known })
+      this.failures.set(known, series)
+    }
+    series.updateUnsafe(1, this.context)
   }
 
   operationEnded(name: string, millis: number): void {
     let series = this.operations.get(name)
     if (series === undefined) {
-      series = this.series(operationDuration, { "db.operation.name": name })
-      if (this.operations.size < mostOperations) this.operations.set(name, series)
+      const known = this.operations.size < mostOperations
+      series = this.series(operationDuration, { "db.operation.name": known ? name : otherwise })
+      if (known) this.operations.set(name, series)
     }
     series.updateUnsafe(millis / 1000, this.context)
   }

@@ -198,6 +198,7 @@ export class Pool implements Owner, RequestOwner {
   private readonly random: { readonly nextDoubleUnsafe: () => number }
   private readonly scope: Scope.Scope
   private readonly run: (effect: Effect.Effect<unknown, unknown>) => unknown
+  private readonly closeLog: () => void
   private readonly alarm: Alarm
   /** What was heard, and what was heard on which endpoint. */
   private readonly seen = new SeenEvents()
@@ -235,7 +236,9 @@ export class Pool implements Owner, RequestOwner {
     this.clock = Context.get(context, Clock.Clock)
     this.slots = Array.from({ length: config.poolSize }, (_, index) => new Slot(index))
     this.recorder = new Recorder(context, config.clientName ?? format(config.endpoint))
-    this.log = makeLog(context, config.maintenance.logLevel)
+    const { close, log } = makeLog(context, config.maintenance.logLevel)
+    this.log = log
+    this.closeLog = close
     this.alarm = new Alarm(context, this.onAlarm)
     this.timeouts = new Timeouts(config.maintenance.relaxedTimeout, (delta, window) => {
       this.recorder.windowChanged(delta)
@@ -492,7 +495,7 @@ export class Pool implements Owner, RequestOwner {
     const first = this.seen.first(notification, now)
     if (first) {
       this.recorder.notified(frameNames[notification._tag])
-      this.log("Info", `${frameNames[notification._tag]} ${notification.seq}`, { endpoint: connection.address })
+      this.log("Info", frameNames[notification._tag], { seq: notification.seq, endpoint: connection.address })
       this.run(this.notifications.publish(notification))
     }
     // One event concerns every endpoint on which it is heard: a node can be known by more than one name.
@@ -856,7 +859,10 @@ export class Pool implements Owner, RequestOwner {
           }
         })),
         Effect.andThen(Effect.forEach(connections, (connection) => connection.closed, { discard: true })),
-        Effect.andThen(Effect.sync(() => this.timeouts.end(this.now()))),
+        Effect.andThen(Effect.sync(() => {
+          this.timeouts.end(this.now())
+          this.closeLog()
+        })),
         Effect.andThen(this.notifications.end)
       )
     })
