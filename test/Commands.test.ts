@@ -460,6 +460,8 @@ describe("bytes", () => {
         const redis = yield* client
         const liar = new Liar(new Uint8Array(size).fill(7).buffer)
         assert.deepStrictEqual(yield* redis.sendBytes("ECHO", liar), new Uint8Array(size).fill(7))
+        yield* refused(redis.send("CLIENT", new Liar(Array.from(bytesOf("REPLY"))), "OFF"))
+        yield* Effect.flip(redis.send("CLIENT", liar))
         const shared = new Uint8Array(new SharedArrayBuffer(size)).fill(7)
         assert.deepStrictEqual(yield* redis.sendBytes("ECHO", shared), new Uint8Array(size).fill(7))
         assert.deepStrictEqual(yield* redis.sendBytes("ECHO", Buffer.alloc(size, 7)), new Uint8Array(size).fill(7))

@@ -449,7 +449,7 @@ layer(Server.layer, { excludeTestServices: true })("transactions", (it) => {
         "ERR wrong number of arguments for 'get' command"
       )
       assert.isFalse(error.mayHaveExecuted)
-      assert.isTrue(error.isRetryable)
+      assert.isFalse(error.isRetryable)
       assert.strictEqual(yield* redis.send("GET", "transactions:none"), null)
     }))
 })
