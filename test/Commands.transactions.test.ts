@@ -305,6 +305,52 @@ describe("a transaction whose MULTI is not answered yet", () => {
     }))
 })
 
+describe("a transaction whose MULTI was accepted", () => {
+  const queuing = Effect.gen(function*() {
+    const held: Array<RawConnection> = []
+    const { server } = yield* serverThat(([name], connection) => {
+      switch (name) {
+        case "MULTI":
+          return "+OK\r\n"
+        case "INCR":
+          return "+QUEUED\r\n"
+        case "EXEC":
+          held.push(connection)
+          return ""
+        default:
+          if (held.pop() !== undefined) connection.socket.write("*2\r\n:1\r\n:1\r\n")
+          return undefined
+      }
+    })
+    const redis = yield* connect(server.port, { commandTimeout: "1 minute" })
+    return { held, isHeld: waitUntil(Effect.sync(() => held.length === 1)), redis, server }
+  })
+
+  it.live("may have run when its connection is lost", () =>
+    Effect.gen(function*() {
+      const { held, isHeld, redis } = yield* queuing
+      const transaction = yield* start(Effect.flip(redis.transaction(both)))
+      yield* isHeld
+      held[0]!.socket.destroy()
+      const error = yield* Fiber.join(transaction)
+      reasonOf(error, "ConnectionLost")
+      assert.isTrue(error.mayHaveExecuted)
+      assert.isFalse(error.isRetryable)
+    }))
+
+  it.live("keeps its place when nobody waits for it any more", () =>
+    Effect.gen(function*() {
+      const { held, isHeld, redis, server } = yield* queuing
+      const transaction = yield* start(redis.transaction(both))
+      yield* isHeld
+      yield* Fiber.interrupt(transaction)
+      // It is answered together with the command behind it.
+      assert.strictEqual(yield* redis.send("ECHO", "behind"), "behind")
+      assert.strictEqual(yield* redis.send("ECHO", "after"), "after")
+      assert.deepStrictEqual([server.connections.length, held.length], [1, 0])
+    }))
+})
+
 describe("EXEC", () => {
   /** Redis from `MULTI` on, but for what these answer; it goes on to queue until `EXEC` ends the transaction. */
   const redisThat = (exec: string, queued: Readonly<Record<string, string>> = {}, ends = true) =>
