@@ -135,7 +135,7 @@ describe("a real server", () => {
     Effect.gen(function*() {
       const { port } = yield* startRedis()
       const admin = yield* connect(port)
-      const redis = yield* connect(port, { commandTimeout: "200 millis" })
+      const redis = yield* connect(port)
       const told = (...words: HitlessRedis.Command) =>
         Effect.map(Effect.flip(redis.send(...words)), ({ reason }) => {
           if (reason._tag !== "ServerReplied") return assert.fail(reason.message)

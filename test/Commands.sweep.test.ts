@@ -118,8 +118,28 @@ const guarded: Readonly<Record<string, ReadonlyArray<Words>>> = {
   slaveof: [["NO", "ONE"], ["key"]],
   // Other arguments make the server resolve a name that is none, or wait for a peer.
   migrate: [["127.0.0.1", "1", "key", "0", "10"], ["key"]],
-  // Others that end the server are in the table below.
-  debug: [["HELP"], ["JMAP"], ["SLEEP", "0"], ["OBJECT", "key"], ["PROTOCOL", "push"], ["PROTOCOL", "attrib"]],
+  // Others (SEGFAULT, PANIC, RESTART, …) end the server, and the connection with it.
+  debug: [
+    ["HELP"],
+    ["JMAP"],
+    ["SLEEP", "0"],
+    ["OBJECT", "key"],
+    ["LISTPACK", "key"],
+    ["DIGEST"],
+    ["DIGEST-VALUE", "key"],
+    ["RELOAD"],
+    ["CHANGE-REPL-ID"],
+    ["SET-ACTIVE-EXPIRE", "1"],
+    ["STRINGMATCH-LEN", "10", "*"],
+    ["ERROR", "text"],
+    ["LOG", "text"],
+    ["HTSTATS", "0"],
+    ...["string", "integer", "double", "null", "array", "set", "map", "attrib", "push", "verbatim", "true", "false"]
+      .map(
+        (type) => ["PROTOCOL", type]
+      ),
+    ["PROTOCOL", "bignum"]
+  ],
   // Its time is in milliseconds.
   wait: [["1", "10"], ["key", "10"]],
   // It would pause the sweep itself.
