@@ -11,7 +11,8 @@
  * Legal moves: `Connecting → Ready | Closed`, `Ready → Draining | Closed`, `Draining → Closed`; every one goes through
  * `transition`. Replies come in the order of requests, so the queue of written requests is the whole bookkeeping, and
  * one alarm on the earliest deadline serves them all. An interrupted or timed-out request keeps its place there, and
- * its reply is dropped; one that was not written yet is never written.
+ * its reply is dropped; one that was not written yet is never written. Of a transaction `MULTI` is written first, and
+ * nothing else until it is accepted.
  *
  * The scope given to `connect` owns the socket and the reader; closing it closes the connection. This module never
  * chooses an endpoint, never retries a request and never acts on a notification.
@@ -42,7 +43,7 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
-import { Request, type RequestOwner, type Resume, textOf, type Words } from "./internal/request.ts"
+import { leavesOpen, Request, type RequestOwner, type Resume, textOf, type Words } from "./internal/request.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
 import * as Transport from "./Transport.ts"
@@ -185,6 +186,8 @@ export class Connection {
   private readonly waiting = new Fifo<Request>()
   private readonly written = new Fifo<Request>()
   private readonly done = Deferred.makeUnsafe<void>()
+  /** The transaction whose `MULTI` is not answered yet: until then nothing follows it. */
+  private opening: Request | undefined
   private outstanding = 0
   private flushScheduled = false
   private writing = false
@@ -223,6 +226,11 @@ export class Connection {
   /** Commands that are waiting or unanswered, the given-up ones included. */
   get load(): number {
     return this.outstanding
+  }
+
+  /** Whether what is sent now waits until a server has accepted `MULTI`. */
+  get holdsBack(): boolean {
+    return this.opening !== undefined
   }
 
   /** Succeeds when the connection is closed, and its socket with it. */
@@ -321,17 +329,22 @@ export class Connection {
     this.flushScheduled = false
     if (this.current === "Closed" || this.writing) return
     if (this.written.length === 0) this.owesSince = monotonicMillis(this.clock)
-    while (this.encoder.pendingBytes < mostPerWrite) {
+    while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
       if (request === undefined) break
       if (request.state !== "Waiting") {
         this.outstanding -= request.size
         continue
       }
+      this.written.push(request)
+      if (request.kind === "transaction") {
+        this.opening = request
+        this.encoder.write(request.words)
+        break
+      }
       request.state = "Written"
       if (request.batch === undefined) this.encoder.write(request.words)
       else for (const words of request.batch) this.encoder.write(words)
-      this.written.push(request)
     }
     const chunks = this.encoder.take()
     if (chunks.length === 0) return
@@ -375,13 +388,39 @@ export class Connection {
     } else {
       const replies = request.replies ??= []
       replies.push(value)
-      if (replies.length === batch.length) {
-        this.written.shift()
-        this.outstanding -= batch.length
-        if (request.state !== "Settled") request.owner.onReplied(request, replies, this)
-      }
+      if (request === this.opening) this.opened(request, batch, replies)
+      else if (replies.length === batch.length) this.repliedToBatch(request, batch, replies)
     }
     if (this.current === "Draining") this.closeIfDrained()
+  }
+
+  private repliedToBatch(request: Request, batch: ReadonlyArray<Words>, replies: ReadonlyArray<unknown>): void {
+    this.written.shift()
+    this.outstanding -= batch.length
+    if (request.state !== "Settled") request.owner.onReplied(request, replies, this)
+    // What follows would be queued, and each reply the wrong one.
+    if (request.kind === "transaction" && leavesOpen(replies) && this.current !== "Closed") {
+      this.close(this.lost("a transaction on it may still be open"))
+    }
+  }
+
+  /**
+   * `MULTI` was answered. A server that refused it would run the commands one by one, so they leave only now; permission
+   * can be taken away at any time, so that it was given before says nothing. Until here nothing of the transaction ran,
+   * and who gave it up meanwhile has it discarded.
+   */
+  private opened(request: Request, batch: ReadonlyArray<Words>, replies: Array<unknown>): void {
+    this.opening = undefined
+    if (replies[0] !== "OK") this.repliedToBatch(request, batch, replies)
+    else if (request.state === "Settled") {
+      this.encoder.write(discard)
+      // One reply is owed in place of those of the commands and `EXEC`.
+      replies.length = batch.length - 1
+    } else {
+      request.state = "Written"
+      for (let i = 1; i < batch.length; i++) this.encoder.write(batch[i]!)
+    }
+    this.scheduleFlush()
   }
 
   private closeIfDrained(): boolean {
@@ -445,6 +484,8 @@ export class Connection {
     })
   }
 }
+
+const discard: Words = ["DISCARD"]
 
 const isLive = (request: Request): boolean => request.state !== "Settled"
 

@@ -173,7 +173,8 @@ export class ConnectionLost extends Schema.Class<ConnectionLost>("hitless/Hitles
 }
 
 /**
- * Error codes with which a server says that it did not run the command and may run it soon (Redis error replies).
+ * Error codes with which a server says that it did not run the command and may run it soon. A proxy can use them in
+ * words of its own for a command that ran, so they count only where `mayHaveExecuted` is `false`.
  *
  * @category constants
  * @since 0.1.0
@@ -183,7 +184,8 @@ export const didNotRunCodes: ReadonlySet<string> = new Set([
   "LOADING",
   "MASTERDOWN",
   "CLUSTERDOWN",
-  "TRYAGAIN"
+  "TRYAGAIN",
+  "BUSY"
 ])
 
 /**
@@ -199,7 +201,7 @@ export class ServerReplied extends Schema.Class<ServerReplied>("hitless/HitlessE
   detail: Schema.String,
   mayHaveExecuted: Schema.Boolean
 }) {
-  /** Only for codes that mean "did not run, may run soon" (`didNotRunCodes`), unless other commands of a batch ran. */
+  /** Only for codes that mean "did not run, may run soon" (`didNotRunCodes`), and only in Redis' own words. */
   get isRetryable(): boolean {
     return !this.mayHaveExecuted && didNotRunCodes.has(this.code)
   }
@@ -230,7 +232,8 @@ export class ProtocolViolation extends Schema.Class<ProtocolViolation>("hitless/
 }
 
 /**
- * `EXEC` did not run: a watched key changed, or the server refused a queued command. Nothing of the transaction ran.
+ * `EXEC` did not run: a watched key changed, or the server refused a command or `EXEC` itself. Nothing of the
+ * transaction ran.
  *
  * @category errors
  * @since 0.1.0
@@ -238,15 +241,22 @@ export class ProtocolViolation extends Schema.Class<ProtocolViolation>("hitless/
 export class TransactionAborted extends Schema.Class<TransactionAborted>("hitless/HitlessError/TransactionAborted")({
   _tag: Schema.tag("TransactionAborted"),
   ...site,
+  /** The first word of the server's refusal; none where a watched key changed. */
+  code: Schema.optionalKey(Schema.String),
   detail: Schema.String,
   mayHaveExecuted: Schema.Boolean
 }) {
-  /** The whole transaction may be tried again, unless it was sent before, on a connection that was lost. */
+  /**
+   * When a watched key changed, or the refusal passes (`didNotRunCodes`); never when the transaction was sent before, on
+   * a connection that was lost.
+   */
   get isRetryable(): boolean {
-    return !this.mayHaveExecuted
+    return !this.mayHaveExecuted && (this.code === undefined || didNotRunCodes.has(this.code))
   }
   get message(): string {
-    return `Transaction aborted${at(this)}, nothing ran: ${this.detail}`
+    return `Transaction aborted${at(this)}, ${
+      this.mayHaveExecuted ? "it may have run before" : "nothing ran"
+    }: ${this.detail}`
   }
 }
 

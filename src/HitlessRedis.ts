@@ -25,8 +25,9 @@ import * as Config from "./Config.ts"
 import { format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
 import type { HitlessError } from "./HitlessError.ts"
-import { refusalOf } from "./internal/commands.ts"
+import { copyOf, refusalOf, refused, takeBytes } from "./internal/commands.ts"
 import * as Dedicated from "./internal/dedicated.ts"
+import { isDurationInput } from "./internal/duration.ts"
 import { nameOf, Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 import type { Notification } from "./Notifications.ts"
@@ -41,6 +42,14 @@ import type { Transport } from "./Transport.ts"
  * @since 0.1.0
  */
 export type Command = readonly [command: string, ...args: ReadonlyArray<Arg>]
+
+/**
+ * The arguments of one command: as many as it has, or one array of them all.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Args = ReadonlyArray<Arg> | readonly [args: ReadonlyArray<Arg>]
 
 /**
  * How the client is doing, from one look.
@@ -126,14 +135,16 @@ export const CurrentCommandTimeout = Context.Reference<Duration.Input | undefine
  */
 export class HitlessRedis extends Context.Service<HitlessRedis, {
   /**
-   * Sends one command. Maps arrive as null-prototype objects, sets as arrays, blobs as UTF-8 strings, integers beyond
+   * Sends one command. Its arguments may also be one array, for lists too long to spread: `send("DEL", keys)`. They are
+   * taken as they are at the call, but for a `Uint8Array` of 2 KiB or more, which is not copied and must not change
+   * before the command is answered. Maps arrive as null-prototype objects, sets as arrays, blobs as UTF-8 strings, integers beyond
    * 2^53 as bigint. Fails with `CommandTimeout`, `ConnectionLost`, `ConnectFailed`, `ServerReplied`,
    * `ProtocolViolation`, `CommandRefused`, `Overloaded` or `Closed`. Commands that are answered by pushes or that change
    * the state of the connection (`SUBSCRIBE`, `SELECT`, `MULTI`, …) are refused: other commands share it.
    */
-  readonly send: <A = unknown>(command: string, ...args: ReadonlyArray<Arg>) => Effect.Effect<A, HitlessError>
+  readonly send: <A = unknown>(command: string, ...args: Args) => Effect.Effect<A, HitlessError>
   /** The same, with blobs as `Uint8Array`. */
-  readonly sendBytes: <A = unknown>(command: string, ...args: ReadonlyArray<Arg>) => Effect.Effect<A, HitlessError>
+  readonly sendBytes: <A = unknown>(command: string, ...args: Args) => Effect.Effect<A, HitlessError>
   /**
    * Sends commands contiguously on one connection, in order. Each has its own result; the effect itself fails when the
    * connection is lost or the deadline passes before the last reply.
@@ -142,8 +153,8 @@ export class HitlessRedis extends Context.Service<HitlessRedis, {
     commands: ReadonlyArray<Command>
   ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
   /**
-   * Runs commands as `MULTI … EXEC`, written as one unit. Each has its own result; when the server refuses to queue one
-   * nothing runs, and the effect fails with `TransactionAborted`.
+   * Runs commands as `MULTI … EXEC`, written as one unit when the server has accepted `MULTI`. Each has its own result;
+   * when the server refuses to queue one nothing runs, and the effect fails with `TransactionAborted`.
    */
   readonly transaction: (
     commands: ReadonlyArray<Command>
@@ -159,17 +170,41 @@ export class HitlessRedis extends Context.Service<HitlessRedis, {
 const multi: Words = ["MULTI"]
 const exec: Words = ["EXEC"]
 
-const refusalOfBatch = (batch: ReadonlyArray<Words>): HitlessError | undefined => {
-  for (const words of batch) {
-    const refusal = words === multi || words === exec ? undefined : refusalOf(words, true)
-    if (refusal !== undefined) return refusal
+/** Milliseconds of a timeout that users set; `undefined` for what is no positive duration. */
+const readTimeout = (timeout: unknown): number | undefined => {
+  try {
+    const millis = isDurationInput(timeout) ? Duration.toMillis(timeout) : 0
+    return millis > 0 ? millis : undefined
+  } catch {
+    return undefined
   }
-  return undefined
+}
+
+/** The commands of a batch as they are at the call, or why they are not sent. */
+const takeBatch = (kind: RequestKind, commands: unknown): Array<Words> | HitlessError => {
+  const copies = copyOf(commands)
+  if (copies === undefined) return refused(nameOf(kind, []), "its commands are no array, or cannot be read")
+  const batch: Array<Words> = []
+  for (let i = 0; i < copies.length; i++) {
+    const words = copyOf(copies[i]) as Array<Arg> | undefined
+    if (words === undefined) return refused(nameOf(kind, []), `command ${i} is no array, or cannot be read`)
+    const refusal = refusalOf(words, true)
+    if (refusal !== undefined) return refusal
+    takeBytes(words)
+    batch.push(words)
+  }
+  return batch
 }
 
 const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["Service"] => {
   const commandTimeout = Duration.toMillis(pool.config.commandTimeout)
   const attributes = clientAttributes(pool.config.endpoint, pool.config.database)
+
+  const refuse = (refusal: HitlessError): Effect.Effect<never, HitlessError> =>
+    Effect.suspend(() => {
+      pool.onFailed(refusal)
+      return Effect.fail(refusal)
+    })
 
   const submit = <A>(
     kind: RequestKind,
@@ -178,13 +213,11 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
     bytes: boolean
   ): Effect.Effect<A, HitlessError> =>
     Effect.withFiber((fiber) => {
-      const refusal = batch === undefined ? refusalOf(words, true) : refusalOfBatch(batch)
-      if (refusal !== undefined) {
-        pool.onFailed(refusal)
-        return Effect.fail(refusal)
-      }
       const own = fiber.getRef(CurrentCommandTimeout)
-      const timeout = own === undefined ? commandTimeout : Duration.toMillis(own)
+      const timeout = own === undefined ? commandTimeout : readTimeout(own)
+      if (timeout === undefined) {
+        return refuse(refused(nameOf(kind, words), "CurrentCommandTimeout must be a positive duration"))
+      }
       const command = Effect.callback<A, HitlessError>((resume) => {
         const request = new Request(pool, kind, words, batch, bytes, timeout, pool.now(), resume as Resume)
         pool.submit(request)
@@ -199,21 +232,29 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
       })
     })
 
-  // The caller may use its arrays again while the batch is under way, so they are copied when it starts.
+  const submitCommand = <A>(args: Array<unknown>, bytes: boolean): Effect.Effect<A, HitlessError> => {
+    const list = args.length === 2 ? copyOf(args[1]) : undefined
+    const words = (list === undefined ? args : [args[0], ...list]) as Array<Arg>
+    const refusal = refusalOf(words, true)
+    if (refusal !== undefined) return refuse(refusal)
+    takeBytes(words)
+    return submit("command", words, undefined, bytes)
+  }
+
   const submitBatch = (
     kind: "pipeline" | "transaction",
     commands: ReadonlyArray<Command>
-  ): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError> =>
-    Effect.suspend(() => {
-      if (commands.length === 0) return Effect.succeed([])
-      const copies: Array<Words> = commands.map((words) => words.slice())
-      const batch = kind === "pipeline" ? copies : [multi, ...copies, exec]
-      return submit(kind, batch[0]!, batch, false)
-    })
+  ): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError> => {
+    const taken = takeBatch(kind, commands)
+    if (!Array.isArray(taken)) return refuse(taken)
+    if (taken.length === 0) return Effect.succeed([])
+    const batch = kind === "pipeline" ? taken : [multi, ...taken, exec]
+    return submit(kind, batch[0]!, batch, false)
+  }
 
   return HitlessRedis.of({
-    send: (...words) => submit("command", words as Words, undefined, false),
-    sendBytes: (...words) => submit("command", words as Words, undefined, true),
+    send: (...args) => submitCommand(args, false),
+    sendBytes: (...args) => submitCommand(args, true),
     pipeline: (commands) => submitBatch("pipeline", commands),
     transaction: (commands) => submitBatch("transaction", commands),
     notifications: pool.notifications.stream,
@@ -269,7 +310,7 @@ const pause = Duration.millis(100)
 const makeRedis = (pool: Pool.Pool, service: HitlessRedis["Service"]) =>
   Redis.make({
     send: <A>(command: string, ...args: ReadonlyArray<string>) =>
-      Effect.mapError(service.send<A>(command, ...args), toRedisError),
+      Effect.mapError(service.send<A>(command, args), toRedisError),
     connect: Effect.gen(function*() {
       const scope = yield* Scope.make()
       // Effect's pool of reserved connections acquires uninterruptibly: a close would wait for a dial that hangs.

@@ -50,10 +50,9 @@ import { monotonicMillis } from "./internal/elapsed.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
-import { isRefusal, type Request, type RequestOwner, type Site, type Words } from "./internal/request.ts"
+import { passingCode, type Request, type RequestOwner, type Site, type Words } from "./internal/request.ts"
 import { Recorder } from "./Metrics.ts"
 import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
-import { ErrorReply } from "./Resp.ts"
 import { Timeouts } from "./Timeouts.ts"
 import { Transport } from "./Transport.ts"
 
@@ -120,6 +119,9 @@ export class Slot {
  */
 export const busyAt = 1024
 
+/** Whether the next command may go to a connection: it is not busy, and would not wait there for an answer to `MULTI`. */
+const isFree = (connection: Connection): boolean => connection.load < busyAt && !connection.holdsBack
+
 /** Commands outstanding in one client before it refuses more: at about 500 bytes each, half a GiB. */
 const mostOutstanding = 1_048_576
 
@@ -157,18 +159,6 @@ const endOf = (cause: Cause.Cause<unknown>): string =>
     onFailure: () => "was interrupted",
     onSuccess: (defect) => `died with ${defect instanceof Error ? defect.name : typeof defect}`
   })
-
-/** The error code with which the server says that no command of this request ran; `undefined` when one may have. */
-const didNotRun = ({ batch, kind, words }: Request, value: unknown): string | undefined => {
-  if (batch === undefined) return isRefusal(value, words) ? value.code : undefined
-  const replies = value as ReadonlyArray<unknown>
-  const refused = replies.find((reply, index) => isRefusal(reply, batch[index]!))
-  if (!(refused instanceof ErrorReply)) return undefined
-  const nothingRan = kind === "transaction"
-    ? !(replies[0] instanceof ErrorReply) && replies[replies.length - 1] instanceof ErrorReply
-    : replies.every((reply, index) => isRefusal(reply, batch[index]!))
-  return nothingRan ? refused.code : undefined
-}
 
 /**
  * A pool of connections to one database.
@@ -293,20 +283,21 @@ export class Pool implements Owner, RequestOwner {
   }
 
   /**
-   * The connection that got the last command while it is not busy, else the next that is not, else the least loaded; then
-   * the pool also grows. Commands so stay together on as few connections as carry them well.
+   * The connection that got the last command while it is free, else the next that is, else the least loaded; then the
+   * pool also grows. Commands so stay together on as few connections as carry them well.
    */
   private pick(): Connection | undefined {
     const serving = this.serving
     const current = serving[this.current]
-    if (current !== undefined && current.load < busyAt) return current
+    if (current !== undefined && isFree(current)) return current
     let best: Connection | undefined
     for (let i = 0; i < serving.length; i++) {
       const connection = serving[i]!
-      if (best === undefined || connection.load < best.load) {
+      const free = isFree(connection)
+      if (free || best === undefined || connection.load < best.load) {
         best = connection
         this.current = i
-        if (connection.load < busyAt) return connection
+        if (free) return connection
       }
     }
     if (best !== undefined) this.grow()
@@ -370,7 +361,7 @@ export class Pool implements Owner, RequestOwner {
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
-    const code = didNotRun(request, value)
+    const code = passingCode(request, value)
     if (code !== undefined && this.resendLater(request)) {
       request.refusal = { value, site }
       if (code === "READONLY") this.renew(site)

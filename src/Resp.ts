@@ -1103,8 +1103,10 @@ const firstBlockBytes = 1024
  * is written, and no copy or block is left to the garbage collector. Measured over loopback, ten and a hundred at a
  * time, against a copy in a block: text of 1 KiB takes 0.8 to 1.3 times the processor time, of 2 KiB 0.4 to 0.9 times,
  * of 4 KiB 0.5, of 16 KiB 0.2; bytes of 1 to 4 KiB take 0.4 to 0.8 times.
+ *
+ * @internal
  */
-const byReferenceBytes = 2 * 1024
+export const byReferenceBytes = 2 * 1024
 
 /**
  * With more than this to write, text is encoded here. Node fails a write whose text might need more than 2 GiB, at

@@ -249,8 +249,9 @@ describe("Request", () => {
     endpoint: "a:1",
     mayHaveExecuted
   })
-  const aborted = (detail: string) => ({
+  const aborted = (detail: string, code?: string) => ({
     _tag: "TransactionAborted",
+    ...(code === undefined ? {} : { code }),
     detail,
     command: "MULTI",
     endpoint: "a:1",
@@ -288,10 +289,14 @@ describe("Request", () => {
 
   describe("of a pipeline", () => {
     it("gives each command its own result", () => {
-      const exit = pipeline([["SET", "k", "v"], ["INCR", "k"], ["GET", "k"]], ["OK", new ErrorReply("ERR not"), null])
+      const exit = pipeline([["SET", "k", "v"], ["INCR", "k"], ["GET", "k"]], [
+        "OK",
+        new ErrorReply("ERR syntax error"),
+        null
+      ])
       const results = Exit.isSuccess(exit) ? exit.value as Array<Result.Result<unknown, HitlessError>> : []
       assert.deepStrictEqual(results[0], Result.succeed("OK"))
-      assert.deepStrictEqual(reasonOf(results[1]!), serverReplied("INCR", "ERR", "ERR not"))
+      assert.deepStrictEqual(reasonOf(results[1]!), serverReplied("INCR", "ERR", "ERR syntax error"))
       assert.deepStrictEqual(results[2], Result.succeed(null))
       assert.lengthOf(results, 3)
     })
@@ -301,10 +306,16 @@ describe("Request", () => {
     const commands: ReadonlyArray<Words> = [["SET", "k", "v"], ["INCR", "k"]]
 
     it("gives each command its own result, without MULTI's and EXEC's", () => {
-      const exit = transaction(commands, ["OK", "QUEUED", "QUEUED", ["OK", new ErrorReply("ERR not an integer")]])
+      const exit = transaction(commands, ["OK", "QUEUED", "QUEUED", [
+        "OK",
+        new ErrorReply("ERR value is not an integer or out of range")
+      ]])
       const results = Exit.isSuccess(exit) ? exit.value as Array<Result.Result<unknown, HitlessError>> : []
       assert.deepStrictEqual(results[0], Result.succeed("OK"))
-      assert.deepStrictEqual(reasonOf(results[1]!), serverReplied("INCR", "ERR", "ERR not an integer"))
+      assert.deepStrictEqual(
+        reasonOf(results[1]!),
+        serverReplied("INCR", "ERR", "ERR value is not an integer or out of range")
+      )
       assert.lengthOf(results, 2)
     })
 
@@ -318,21 +329,18 @@ describe("Request", () => {
       const refused = new ErrorReply("ERR wrong number of arguments for 'incr' command")
       assert.deepStrictEqual(
         reasonOf(transaction(commands, ["OK", "QUEUED", refused, exec])),
-        aborted("ERR wrong number of arguments for 'incr' command")
+        aborted("ERR wrong number of arguments for 'incr' command", "ERR")
       )
       assert.deepStrictEqual(
         reasonOf(transaction(commands, ["OK", "QUEUED", "QUEUED", exec])),
-        aborted("EXECABORT Transaction discarded because of previous errors.")
+        aborted("EXECABORT Transaction discarded because of previous errors.", "EXECABORT")
       )
     })
 
-    it("may have run where MULTI was refused, and is then not safe to send again", () => {
-      const exit = transaction(commands, [new ErrorReply("LOADING Redis is loading"), "OK", 1, new ErrorReply("ERR")])
-      assert.deepStrictEqual(
-        reasonOf(exit),
-        serverReplied("MULTI", "LOADING", "LOADING Redis is loading", true)
-      )
-      assert.isFalse(Option.getOrThrow(Exit.findErrorOption(exit)).isRetryable)
+    it("did not run where MULTI was refused, since no command followed it", () => {
+      const exit = transaction(commands, [new ErrorReply("LOADING Redis is loading")])
+      assert.deepStrictEqual(reasonOf(exit), serverReplied("MULTI", "LOADING", "LOADING Redis is loading"))
+      assert.isTrue(Option.getOrThrow(Exit.findErrorOption(exit)).isRetryable)
     })
 
     it("is a protocol violation where EXEC is answered with anything else", () => {

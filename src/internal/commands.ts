@@ -3,12 +3,40 @@
  */
 import * as Commands from "@ioredis/commands"
 import { CommandRefused, HitlessError } from "../HitlessError.ts"
+import { type Arg, byReferenceBytes } from "../Resp.ts"
 import type { Words } from "./request.ts"
 
 const readOnly: ReadonlySet<string> = new Set(Commands.list.filter((name) => Commands.hasFlag(name, "readonly")))
 
 /** Whether running it twice changes nothing. Unknown commands, and those with subcommands, count as writing. @internal */
 export const isReadOnly = (command: string): boolean => readOnly.has(command.toLowerCase())
+
+// ----- words -----
+
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
+
+/**
+ * What typed arrays have, asked of a value itself: its class, and properties of its own, can say otherwise or throw.
+ * Called 6 ns a time; `Reflect.get` takes 26.
+ */
+const getter = (property: string | symbol): () => unknown => Object.getOwnPropertyDescriptor(typedArray, property)!.get!
+
+const tag = getter(Symbol.toStringTag) as (this: unknown) => string | undefined
+const length = getter("length") as (this: Uint8Array) => number
+const buffer = getter("buffer") as (this: Uint8Array) => ArrayBuffer
+const byteOffset = getter("byteOffset") as (this: Uint8Array) => number
+
+/** More than any word that is judged here has; what is longer is a key or a value. */
+const longestWord = 32
+
+/** A word as the server reads it, whatever type carries its bytes, in upper case, in which it has no meaning of its own. */
+const spelled = (word: Arg | undefined): string => {
+  if (typeof word !== "object") return String(word).toUpperCase()
+  let text = ""
+  const end = Math.min(length.call(word), longestWord + 1)
+  for (let i = 0; i < end; i++) text += String.fromCharCode(word[i]!)
+  return text.toUpperCase()
+}
 
 // ----- blocking -----
 
@@ -28,19 +56,18 @@ const blockingTime: Readonly<Record<string, readonly [index: number, millis: num
 
 /** How long the server may hold the reply back, in milliseconds: 0 when the command does not block. @internal */
 export const blocksFor = (words: Words): number => {
-  const name = String(words[0]).toUpperCase()
+  const name = spelled(words[0])
   let time: number | undefined
   if (Object.hasOwn(blockingTime, name)) {
     const [index, millis] = blockingTime[name]!
-    time = Number(words.at(index)) * millis
+    time = Number(spelled(words.at(index))) * millis
   } else if (name === "XREAD" || name === "XREADGROUP") {
     // Names of groups and streams can be spelled like options.
     const options = name === "XREAD" ? 1 : 4
-    const at = (option: string) =>
-      words.findIndex((word, index) => index >= options && String(word).toUpperCase() === option)
+    const at = (option: string) => words.findIndex((word, index) => index >= options && spelled(word) === option)
     const block = at("BLOCK")
     if (block === -1 || block > at("STREAMS")) return 0
-    time = Number(words[block + 1])
+    time = Number(spelled(words[block + 1]))
   } else {
     return 0
   }
@@ -61,12 +88,21 @@ const unanswered: ReadonlySet<string> = new Set([
   "MONITOR",
   "SYNC",
   "PSYNC",
+  "REPLCONF",
+  "CLUSTER SYNCSLOTS",
   "HELLO",
   "RESET",
-  "QUIT"
+  "QUIT",
+  "CLIENT REPLY",
+  "CLIENT MAINT_NOTIFICATIONS",
+  // The next script is answered by the debugger.
+  "SCRIPT DEBUG",
+  // Redis takes them for HTTP, and hangs up.
+  "POST",
+  "HOST:"
 ])
 
-/** Change the state of the connection, which other commands share. */
+/** Change the state of the connection, which other commands share, and which its successor would not have. */
 const stateful: ReadonlySet<string> = new Set([
   "SELECT",
   "AUTH",
@@ -77,32 +113,75 @@ const stateful: ReadonlySet<string> = new Set([
   "UNWATCH",
   "ASKING",
   "READONLY",
-  "READWRITE"
+  "READWRITE",
+  "CLIENT SETNAME",
+  "CLIENT SETINFO",
+  "CLIENT TRACKING",
+  "CLIENT CACHING",
+  "CLIENT NO-EVICT",
+  "CLIENT NO-TOUCH",
+  "CLIENT CAPA",
+  "CLIENT IMPORT-SOURCE",
+  "HIMPORT PREPARE",
+  "HIMPORT DISCARD",
+  "HIMPORT DISCARDALL"
 ])
 
-type Verdict = "send" | "unanswered" | "stateful" | "client"
+/** Names whose verdict depends on the word after them. */
+const containers: ReadonlySet<string> = new Set(
+  [...unanswered, ...stateful].filter((name) => name.includes(" ")).map((name) => name.slice(0, name.indexOf(" ")))
+)
+
+type Verdict = "send" | "unanswered" | "stateful" | "container" | "malformed"
 
 const judge = (name: string): Verdict =>
-  unanswered.has(name) ? "unanswered" : stateful.has(name) ? "stateful" : name === "CLIENT" ? "client" : "send"
+  unanswered.has(name) ? "unanswered" : stateful.has(name) ? "stateful" : containers.has(name) ? "container" : "send"
 
 /** Verdicts by the name as it was spelled: a look-up is cheaper than upper case for each command. */
-const verdicts = new Map<unknown, Verdict>()
+const verdicts = new Map<string, Verdict>()
 
-const verdictOf = (command: unknown): Verdict => {
+const verdictOf = (command: string): Verdict => {
   let verdict = verdicts.get(command)
   if (verdict === undefined) {
-    verdict = judge(String(command).toUpperCase())
+    verdict = command.isWellFormed() ? judge(command.toUpperCase()) : "malformed"
     // There are some 500 commands; more spellings than this are not names.
     if (verdicts.size < 2048) verdicts.set(command, verdict)
   }
   return verdict
 }
 
-const refused = (command: string, detail: string): HitlessError =>
+/** @internal */
+export const refused = (command: string, detail: string): HitlessError =>
   new HitlessError({ reason: new CommandRefused({ command, detail, mayHaveExecuted: false }) })
 
-const isArg = (word: unknown): boolean =>
-  typeof word === "string" || typeof word === "number" || typeof word === "bigint" || word instanceof Uint8Array
+const isReadable = (bytes: Uint8Array): boolean => {
+  if (length.call(bytes) > 0) return true
+  try {
+    // It throws for memory that is detached, or was resized to end before the bytes begin.
+    return new Uint8Array(bytes).length === 0
+  } catch {
+    return false
+  }
+}
+
+/** Why a value is no argument; `undefined` when it is one. @internal */
+export const flawOf = (word: unknown): string | undefined => {
+  switch (typeof word) {
+    case "string":
+      return word.isWellFormed()
+        ? undefined
+        : "has half of a surrogate pair, which UTF-8 cannot carry: another string would become the same bytes"
+    case "number":
+    case "bigint":
+      return undefined
+    default:
+      return tag.call(word) !== "Uint8Array"
+        ? "is no string, number, bigint or Uint8Array"
+        : isReadable(word as Uint8Array)
+        ? undefined
+        : "is a Uint8Array whose memory is gone"
+  }
+}
 
 /**
  * Why a command may not be sent, `undefined` when it may. On a reserved connection (`shared: false`) its user may change
@@ -114,16 +193,62 @@ export const refusalOf = (words: Words, shared: boolean): HitlessError | undefin
   const name = words[0]
   if (typeof name !== "string" || name === "") return refused("", "a command has no name")
   for (let i = 1; i < words.length; i++) {
-    if (!isArg(words[i])) return refused(name, `argument ${i} is no string, number, bigint or Uint8Array`)
+    const flaw = flawOf(words[i])
+    if (flaw !== undefined) return refused(name.toWellFormed(), `argument ${i} ${flaw}`)
   }
   const verdict = verdictOf(name)
   if (verdict === "send") return undefined
-  if (verdict === "client") {
-    const subcommand = String(words[1]).toUpperCase()
-    return subcommand === "REPLY" || subcommand === "MAINT_NOTIFICATIONS"
-      ? refused(`${name} ${subcommand}`, "the client itself decides how this connection is answered")
-      : undefined
+  if (verdict !== "container") return refusalBy(verdict, name, shared)
+  const whole = `${name.toUpperCase()} ${spelled(words[1])}`
+  return refusalBy(judge(whole), whole, shared)
+}
+
+const refusalBy = (verdict: Verdict, command: string, shared: boolean): HitlessError | undefined => {
+  switch (verdict) {
+    case "malformed":
+      return refused(command.toWellFormed(), "its name has half of a surrogate pair, which UTF-8 cannot carry")
+    case "unanswered":
+      return refused(command, "it changes how the connection is answered, which the client itself decides")
+    case "stateful":
+      return shared
+        ? refused(
+          command,
+          "it would change the state of a connection that other commands share; " +
+            "reserve one with `Redis.reserve` of effect/persistence/Redis"
+        )
+        : undefined
+    default:
+      return undefined
   }
-  if (verdict === "unanswered") return refused(name, "it is not answered by exactly one reply")
-  return shared ? refused(name, "it would change the state of a connection that other commands share") : undefined
+}
+
+// ----- taken -----
+
+/**
+ * Makes the byte arguments of a command what they are now: short ones are copied. Long ones, which the encoder does not
+ * copy either, stay the caller's memory, and are its to leave alone until the command is answered.
+ *
+ * @internal
+ */
+export const takeBytes = (words: Array<Arg>): void => {
+  for (let i = 1; i < words.length; i++) {
+    const word = words[i]!
+    if (typeof word !== "object") continue
+    const size = length.call(word)
+    words[i] = size < byReferenceBytes
+      ? new Uint8Array(word)
+      : new Uint8Array(buffer.call(word), byteOffset.call(word), size)
+  }
+}
+
+/** Copies an array that a caller gave; `undefined` for what is none, or throws when it is read. @internal */
+export const copyOf = (value: unknown): Array<unknown> | undefined => {
+  if (!Array.isArray(value)) return undefined
+  try {
+    const copy: Array<unknown> = []
+    for (let i = 0; i < value.length; i++) copy.push(value[i])
+    return copy
+  } catch {
+    return undefined
+  }
 }

@@ -12,7 +12,7 @@ import type { Connection, Owner } from "../Connection.ts"
 import { ConnectFailed, ConnectionLost, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
 import type { Pool } from "../Pool.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
-import { blocksFor, refusalOf } from "./commands.ts"
+import { blocksFor, flawOf, refusalOf, refused, takeBytes } from "./commands.ts"
 import { Request, type RequestOwner, serverReplied, type Site } from "./request.ts"
 
 class Dedicated implements Owner, RequestOwner {
@@ -70,6 +70,7 @@ export const reserve = Effect.fnUntraced(function*(pool: Pool) {
     Effect.callback((resume) => {
       const words = [command, ...args]
       const refusal = refusalOf(words, false)
+      if (refusal === undefined) takeBytes(words)
       // What is no argument has no time either.
       const timeout = refusal === undefined ? commandTimeout + blocksFor(words) : commandTimeout
       const request = new Request(owner, "command", words, undefined, false, timeout, pool.now(), resume)
@@ -133,6 +134,8 @@ export const subscribe = Effect.fnUntraced(function*(
   channel: string,
   onMessage: (channel: string, message: string) => void
 ): Effect.fn.Return<Effect.Effect<void>, HitlessError, Scope.Scope> {
+  const flaw = flawOf(channel)
+  if (flaw !== undefined) return yield* refused("SUBSCRIBE", `the channel ${flaw}`)
   const owner = new Subscriber(pool, onMessage)
   const connection = yield* pool.dedicated(owner)
   const startedAt = pool.now()

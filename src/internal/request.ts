@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { didNotRunCodes, HitlessError, ProtocolViolation, ServerReplied, TransactionAborted } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
+import { mayHaveRun, wasNotBegun } from "./refusals.ts"
 
 /** @internal */
 export type Words = ReadonlyArray<Arg>
@@ -163,19 +164,9 @@ export class Request extends Effectable.Class<void> {
   }
 }
 
-/** A script can fail after it has written; every other command checks before it changes anything. */
-const scripts = new Set(["EVAL", "EVALSHA", "FCALL"])
-
-/** What Redis itself says before a script has written; a script can return any code in words of its own. */
-const refusesScripts =
-  /^(?:NOSCRIPT|READONLY You can't write against a read only|LOADING \S+ is loading|MASTERDOWN Link with MASTER is down)/
-
-const mayHaveRun = (reply: ErrorReply, command: string): boolean =>
-  scripts.has(command.toUpperCase()) && !refusesScripts.test(reply.message)
-
-/** Whether the server says that it did not run the command and may run it soon. @internal */
-export const isRefusal = (reply: unknown, [command]: Words): reply is ErrorReply =>
-  reply instanceof ErrorReply && didNotRunCodes.has(reply.code) && !mayHaveRun(reply, String(command))
+/** Whether the server says that it did not run the command and may run it soon. */
+const isRefusal = (reply: unknown): reply is ErrorReply =>
+  reply instanceof ErrorReply && didNotRunCodes.has(reply.code) && wasNotBegun(reply)
 
 /**
  * The text of an error reply without the arguments that Redis quotes in it: `HELLO 3 AUTH …` on a server that does not
@@ -214,6 +205,49 @@ const toResults = (
     return Result.fail(serverReplied(value, command, site, replayed || mayHaveRun(value, command)))
   })
 
+// ----- transactions -----
+
+/** What `EXEC` says when it was refused itself, before the words of the refusal (Redis 6.2 and later). */
+const execRefused = "EXECABORT Transaction discarded because of: "
+
+/** Codes with which `EXEC` is refused and the transaction is over, in every version. */
+const endsTransaction: ReadonlySet<string> = new Set([
+  "EXECABORT",
+  "MOVED",
+  "ASK",
+  "CLUSTERDOWN",
+  "TRYAGAIN",
+  "CROSSSLOT"
+])
+
+/**
+ * Whether the connection may still be inside a transaction after its last reply, and would queue what follows: a server
+ * may know `MULTI` and no `EXEC`, and before Redis 6.2 a refused `EXEC` did not end it.
+ *
+ * @internal
+ */
+export const leavesOpen = (replies: ReadonlyArray<unknown>): boolean => {
+  const last = replies[replies.length - 1]
+  if (last instanceof ErrorReply) return replies.length > 1 && !endsTransaction.has(last.code)
+  // `OK` is the answer to `DISCARD`.
+  return !(last === null || Array.isArray(last) || last === "OK")
+}
+
+/** Whether the server dropped the transaction: each command was queued or refused, and then none was run. */
+const wasDiscarded = (replies: ReadonlyArray<unknown>): boolean => {
+  const exec = replies[replies.length - 1]
+  return (exec === null || (exec instanceof ErrorReply && wasNotBegun(exec))) &&
+    replies.slice(1, -1).every((reply) => reply === "QUEUED" || reply instanceof ErrorReply)
+}
+
+/** Why the server ran nothing of a transaction: what the refused commands were told, else what `EXEC` or `MULTI` was. */
+const refusalsOf = (replies: ReadonlyArray<unknown>): ReadonlyArray<ErrorReply> => {
+  const refused = replies.slice(0, -1).filter((reply) => reply instanceof ErrorReply)
+  const exec = replies[replies.length - 1]
+  if (refused.length > 0 || !(exec instanceof ErrorReply)) return refused
+  return [exec.message.startsWith(execRefused) ? new ErrorReply(exec.message.slice(execRefused.length)) : exec]
+}
+
 const transactionMeaning = (
   request: Request,
   batch: ReadonlyArray<Words>,
@@ -221,16 +255,21 @@ const transactionMeaning = (
   site: Site
 ): Result.Result<unknown, HitlessError> => {
   const multi = replies[0]
-  // Without MULTI the server has run each command on its own.
-  if (multi instanceof ErrorReply) return Result.fail(serverReplied(multi, "MULTI", site, true))
+  // Without MULTI no command was sent.
+  if (multi instanceof ErrorReply) return Result.fail(serverReplied(multi, "MULTI", site, request.replayed))
   const exec = replies[replies.length - 1]
-  if (Array.isArray(exec)) return Result.succeed(toResults(exec, batch.slice(1, -1), site, request.replayed))
-  if (exec === null || exec instanceof ErrorReply) {
-    const refused = replies.slice(1, -1).find((reply): reply is ErrorReply => reply instanceof ErrorReply)
+  const commands = batch.slice(1, -1)
+  if (Array.isArray(exec) && exec.length === commands.length) {
+    return Result.succeed(toResults(exec, commands, site, request.replayed))
+  }
+  if (wasDiscarded(replies)) {
+    const refusals = refusalsOf(replies)
+    // What would be refused again is why trying again is in vain.
+    const why = refusals.find((reply) => !isRefusal(reply)) ?? refusals[0]
     return Result.fail(
       new HitlessError({
         reason: new TransactionAborted({
-          detail: refused !== undefined ? textOf(refused) : exec === null ? "a watched key changed" : textOf(exec),
+          ...(why === undefined ? { detail: "a watched key changed" } : { code: why.code, detail: textOf(why) }),
           command: request.name,
           endpoint: site.address,
           mayHaveExecuted: request.replayed
@@ -238,16 +277,33 @@ const transactionMeaning = (
       })
     )
   }
+  if (exec instanceof ErrorReply) return Result.fail(serverReplied(exec, "EXEC", site, true))
   return Result.fail(
     new HitlessError({
       reason: new ProtocolViolation({
-        detail: "EXEC was answered with neither an array, null nor an error",
+        detail: replies.length === 1
+          ? "MULTI was answered with neither OK nor an error"
+          : "EXEC was answered with neither a reply for each command, null nor an error",
         command: request.name,
         endpoint: site.address,
-        mayHaveExecuted: true
+        mayHaveExecuted: replies.length > 1 || request.replayed
       })
     })
   )
+}
+
+/**
+ * The code with which the server says that it ran nothing of this request and may run it soon; `undefined` when it may
+ * have run something, or would refuse it again.
+ *
+ * @internal
+ */
+export const passingCode = ({ batch, kind }: Request, value: unknown): string | undefined => {
+  if (batch === undefined) return isRefusal(value) ? value.code : undefined
+  const replies = value as ReadonlyArray<unknown>
+  const refusals = kind !== "transaction" ? replies : wasDiscarded(replies) ? refusalsOf(replies) : []
+  const first = refusals[0]
+  return isRefusal(first) && refusals.every(isRefusal) ? first.code : undefined
 }
 
 /** What the replies of a request mean for the one who waits. */
