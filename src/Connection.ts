@@ -43,7 +43,15 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
-import { leavesOpen, Request, type RequestOwner, type Resume, textOf, type Words } from "./internal/request.ts"
+import {
+  leavesOpen,
+  Request,
+  type RequestOwner,
+  type Resume,
+  textOf,
+  withErrors,
+  type Words
+} from "./internal/request.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
 import * as Transport from "./Transport.ts"
@@ -366,7 +374,7 @@ export class Connection {
     this.close(this.lost("the socket refused a write"))
   })
 
-  private readonly onReply = (value: unknown): void => {
+  private readonly onReply = (value: unknown, hasErrors: boolean): void => {
     const request = this.written.peek()
     if (this.current === "Connecting" && value instanceof Resp.ErrorReply && request?.replies === undefined) {
       this.refusal ??= value
@@ -383,11 +391,11 @@ export class Connection {
       this.outstanding--
       if (request.state !== "Settled") {
         if (value instanceof Resp.ErrorReply) request.owner.onReplied(request, value, this)
-        else request.succeed(value)
+        else request.succeed(hasErrors ? withErrors(request, value, this) : value)
       }
     } else {
       const replies = request.replies ??= []
-      replies.push(value)
+      replies.push(hasErrors ? withErrors(request, value, this) : value)
       if (request === this.opening) this.opened(request, batch, replies)
       else if (replies.length === batch.length) this.repliedToBatch(request, batch, replies)
     }
@@ -581,7 +589,11 @@ const handshake = Effect.fnUntraced(function*(
       connection.support = { _tag: "Supported", endpointType: ask }
       return
     }
-    const words = answer instanceof Resp.ErrorReply ? textOf(answer) : String(answer)
+    const words = answer instanceof Resp.ErrorReply
+      ? textOf(answer)
+      : typeof answer === "string"
+      ? answer
+      : "neither OK nor an error"
     connection.support = { _tag: "Refused", words }
     if (options.required) {
       return yield* new HitlessError({

@@ -189,7 +189,18 @@ export const didNotRunCodes: ReadonlySet<string> = new Set([
 ])
 
 /**
- * The server answered with an error reply. `code` is its first word, `detail` the whole text.
+ * The `code` of a reply that is legal and beyond the limits of this client: nested too deep, too large, or text that is
+ * longer than a string can be. No server uses it.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const unreadableCode = "UNREADABLE"
+
+/**
+ * The server answered with an error reply. `code` is its first word, `detail` the whole text. With `unreadableCode` the
+ * server answered with a reply that this client skipped, and `detail` says which limit it is beyond; the connection, and
+ * the commands behind this one, go on.
  *
  * @category errors
  * @since 0.1.0
@@ -206,7 +217,8 @@ export class ServerReplied extends Schema.Class<ServerReplied>("hitless/HitlessE
     return !this.mayHaveExecuted && didNotRunCodes.has(this.code)
   }
   get message(): string {
-    return `${what(this)} was answered with an error${at(this)}: ${this.detail}`
+    const how = this.code === unreadableCode ? "beyond the limits of this client" : "with an error"
+    return `${what(this)} was answered ${how}${at(this)}: ${this.detail}`
   }
 }
 

@@ -137,13 +137,18 @@ export class HitlessRedis extends Context.Service<HitlessRedis, {
   /**
    * Sends one command. Its arguments may also be one array, for lists too long to spread: `send("DEL", keys)`. They are
    * taken as they are at the call, but for a `Uint8Array` of 2 KiB or more, which is not copied and must not change
-   * before the command is answered. Maps arrive as null-prototype objects, sets as arrays, blobs as UTF-8 strings, integers beyond
-   * 2^53 as bigint. Fails with `CommandTimeout`, `ConnectionLost`, `ConnectFailed`, `ServerReplied`,
-   * `ProtocolViolation`, `CommandRefused`, `Overloaded` or `Closed`. Commands that are answered by pushes or that change
-   * the state of the connection (`SUBSCRIBE`, `SELECT`, `MULTI`, …) are refused: other commands share it.
+   * before the command is answered.
+   *
+   * Maps arrive as null-prototype objects, sets as arrays, blobs as UTF-8 strings, integers beyond 2^53 as bigint, errors
+   * inside a reply as `HitlessError` values. A key of a map that is not UTF-8 arrives as `Uint8Array`, and the map as an
+   * ES `Map`, also where keys are aggregates or both `1` and `"1"`.
+   *
+   * Fails with `CommandTimeout`, `ConnectionLost`, `ConnectFailed`, `ServerReplied`, `ProtocolViolation`,
+   * `CommandRefused`, `Overloaded` or `Closed`. Commands that are answered by pushes or that change the state of the
+   * connection (`SUBSCRIBE`, `SELECT`, `MULTI`, …) are refused: other commands share it.
    */
   readonly send: <A = unknown>(command: string, ...args: Args) => Effect.Effect<A, HitlessError>
-  /** The same, with blobs as `Uint8Array`. */
+  /** The same, with blobs as `Uint8Array`; keys of maps are strings where they are UTF-8. */
   readonly sendBytes: <A = unknown>(command: string, ...args: Args) => Effect.Effect<A, HitlessError>
   /**
    * Sends commands contiguously on one connection, in order. Each has its own result; the effect itself fails when the

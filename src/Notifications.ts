@@ -11,6 +11,7 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import { type Endpoint, format, parse } from "./Endpoint.ts"
+import { Unreadable } from "./Resp.ts"
 
 interface Origin {
   /** The sequence number the server gave the event; shared by all types, growing with gaps. */
@@ -169,6 +170,9 @@ export const familyOf = (self: Notification): Family => {
  */
 export const longestAnnounced: Duration.Duration = Duration.minutes(10)
 
+/** How much of a target that cannot be read is quoted: the longest host name and its port. */
+const longestQuote = 259
+
 const integer = (value: unknown): bigint | undefined => {
   if (typeof value === "number") return Number.isInteger(value) ? BigInt(value) : undefined
   if (typeof value === "bigint") return value
@@ -181,13 +185,18 @@ const announced = (value: unknown): Duration.Duration | undefined => {
   return Duration.clamp(Duration.seconds(Number(seconds)), { minimum: Duration.zero, maximum: longestAnnounced })
 }
 
-const strings = (value: unknown): ReadonlyArray<string> => Array.isArray(value) ? value.map(String) : []
+/** Text, as servers may also write it as a number; `undefined` for anything else, which `String` can throw at. */
+const text = (value: unknown): string | undefined =>
+  typeof value === "string" || typeof value === "number" || typeof value === "bigint" ? String(value) : undefined
+
+const texts = (value: unknown): ReadonlyArray<string> =>
+  Array.isArray(value) ? value.map(text).filter((item) => item !== undefined) : []
 
 /** Shards are information only, so text that is not JSON is no reason to refuse the event. */
 const shardsOf = (value: unknown): ReadonlyArray<string> => {
-  if (typeof value !== "string") return strings(value)
+  if (typeof value !== "string") return texts(value)
   try {
-    return strings(JSON.parse(value))
+    return texts(JSON.parse(value))
   } catch {
     return value === "" ? [] : [value]
   }
@@ -221,6 +230,8 @@ export const decode = (
   endpoint: string
 ): Result.Result<Notification, string> | undefined => {
   const name = elements[0]
+  // It may have been about maintenance.
+  if (name instanceof Unreadable) return Result.fail(`a push was skipped: ${name.message}`)
   switch (name) {
     case "MOVING":
     case "MIGRATING":
@@ -246,7 +257,7 @@ export const decode = (
       }
       if (typeof target !== "string") return Result.fail("MOVING with a target that is not text")
       return Result.mapBoth(parse(target), {
-        onFailure: (why) => `MOVING with the target ${JSON.stringify(target)}: ${why}`,
+        onFailure: (why) => `MOVING with the target ${JSON.stringify(target.slice(0, longestQuote))}: ${why}`,
         onSuccess: (target) => ({ _tag: "Moving", ...origin, time, target })
       })
     }
@@ -267,8 +278,12 @@ export const decode = (
         ...origin,
         shards: shardsOf(elements[2])
       })
-    case "SMIGRATING":
-      return Result.succeed({ _tag: "SlotsMigrating", ...origin, slots: String(elements[2] ?? "") })
+    case "SMIGRATING": {
+      const slots = text(elements[2] ?? "")
+      return slots === undefined
+        ? Result.fail("SMIGRATING with slots that are not text")
+        : Result.succeed({ _tag: "SlotsMigrating", ...origin, slots })
+    }
     case "SMIGRATED": {
       const moves = slotMoves(elements[2] ?? [])
       return moves === undefined

@@ -8,12 +8,16 @@
  * A decoder is fed chunks cut anywhere and calls its handler once per whole top-level value, in order, synchronously
  * inside `push`. Total work is linear in the bytes: a value cut by a chunk boundary is continued, never read again.
  * - reading: the only state in which the handler is called
+ * - skipping: a legal value turned out to be beyond the limits; its rest is read and not kept, and the handler is given
+ *   `Unreadable` in its place
  * - failed: after malformed input; every later `push` returns the same error
  * - stopped: after `stop`; no callback follows, not even for the rest of the current chunk
  *
- * Values: maps are null-prototype objects (an ES `Map` if a key is itself an aggregate), sets are arrays, integers are
- * numbers and beyond 2^53 bigints, verbatim strings lose their format prefix, all three nulls are `null`, attributes
- * are checked and dropped, and errors are `ErrorReply` values. Text that is not UTF-8 reads as U+FFFD.
+ * Values: maps are null-prototype objects, sets are arrays, integers are numbers and beyond 2^53 bigints, verbatim
+ * strings lose their format prefix, all three nulls are `null`, attributes are checked and dropped, and errors are
+ * `ErrorReply` values. Text that is not UTF-8 reads as U+FFFD, but as a key of a map it stays bytes. A map is an ES
+ * `Map` where property names cannot tell its keys apart: where bytes or an aggregate are among them, or both `1` and
+ * `"1"`.
  *
  * Lifetimes: chunks given to a decoder must not be rewritten afterwards, since a large byte value is a view of its
  * chunk. What an `Encoder` hands out is never rewritten, and byte arguments it took by reference must not be either.
@@ -53,7 +57,19 @@ export class ErrorReply {
 }
 
 /**
- * Input that is not RESP, or that is larger or deeper than the limits allow.
+ * What takes the place of a legal value that is beyond the limits: an error reply of the decoder's own making, so that
+ * the command which asked for that value fails, and no other.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Unreadable extends ErrorReply {
+  /** No server's word. */
+  override readonly code = ""
+}
+
+/**
+ * Input that is not RESP, or that no server means seriously: a length or a nesting that is not even worth skipping.
  *
  * @category errors
  * @since 0.1.0
@@ -72,21 +88,25 @@ export class RespError extends Data.TaggedError("RespError")<{
  * @since 0.1.0
  */
 export interface Handler {
-  /** Asked once per reply, at its first byte: shall its blob strings be `Uint8Array`s? Map keys stay strings. */
+  /**
+   * Asked once per reply, at its first byte: shall its blob strings be `Uint8Array`s? Keys of maps that are UTF-8 are
+   * strings all the same.
+   */
   readonly blobsAsBytes: () => boolean
-  readonly onReply: (value: unknown) => void
-  /** A push, between two replies; its blobs are strings. */
+  /** `hasErrors` tells that there may be error replies inside the value; it says nothing about the value itself. */
+  readonly onReply: (value: unknown, hasErrors: boolean) => void
+  /** A push, between two replies; its blobs are strings. One beyond the limits has one element, `Unreadable`. */
   readonly onPush: (elements: ReadonlyArray<unknown>) => void
 }
 
 /**
- * What a decoder accepts of one top-level value, attributes before it included.
+ * What a decoder keeps of one top-level value, attributes before it included. What is beyond is skipped.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Limits {
-  /** Bytes on the wire; 512 MiB unless given, which is the server's own limit for one string. */
+  /** Bytes on the wire; 513 MiB unless given: a string of the server's own limit, and what is around it. */
   readonly maxFrameBytes?: number | undefined
   /** Aggregates inside each other; 128 unless given. */
   readonly maxDepth?: number | undefined
@@ -223,14 +243,14 @@ const utf8Length = (text: string): number =>
  */
 const shortText = 16
 
-/** Decodes at most `shortText` bytes. */
-const decodeShortText = (b: Uint8Array, i: number, end: number): string => {
+/** Decodes at most `shortText` bytes; `undefined` if they are not ASCII. */
+const decodeShortText = (b: Uint8Array, i: number, end: number): string | undefined => {
   let bits = 0
   for (let j = i; j < end; j++) {
     bits |= b[j]
   }
   if (bits > 127) {
-    return utf8Slice(b, i, end)
+    return undefined
   }
   const char = String.fromCharCode
   // dprint-ignore
@@ -264,6 +284,26 @@ const decodeShortText = (b: Uint8Array, i: number, end: number): string => {
 /** Not `subarray`, which looks up the species and makes a Node Buffer of a Node Buffer. */
 const viewOf = (bytes: Uint8Array, start: number, end: number): Uint8Array =>
   new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
+
+/** Whether the bytes are the UTF-8 of the text they were decoded to. */
+const isUtf8Of = (text: string, bytes: Uint8Array): boolean => {
+  const encoded = textEncoder.encode(text)
+  return encoded.length === bytes.length && encoded.every((byte, index) => byte === bytes[index])
+}
+
+/** Decodes a key, or copies it if it is not UTF-8 or longer than a string can be. */
+const decodeKey = (bytes: Uint8Array, start: number, end: number): string | Uint8Array => {
+  try {
+    const text = utf8Slice(bytes, start, end)
+    // What is not UTF-8 reads as U+FFFD, which can also be meant.
+    if (!text.includes("\uFFFD") || isUtf8Of(text, viewOf(bytes, start, end))) {
+      return text
+    }
+  } catch {
+    // The copy does as well.
+  }
+  return new Uint8Array(viewOf(bytes, start, end))
+}
 
 /** Bytes gathered from several chunks, in memory that doubles so that gathering stays linear. */
 class Gather {
@@ -309,6 +349,26 @@ const maxIntegerDigits = 19
  */
 const maxBigNumberDigits = 100_000
 
+/**
+ * The most entries of a map and elements of another aggregate. Measured: an object takes 8.6 s for eight million names
+ * and more than 200 s for nine, since it is at its best up to 2^23, and an ES `Map` throws at 2^24; an array throws
+ * somewhere below 2^27.
+ */
+const mostEntries = 2 ** 23
+const mostItems = 2 ** 26
+
+/** Room for a string of 512 MiB, which is as much as servers take unless told otherwise, and for what is around it. */
+const defaultFrameBytes = 513 * 1024 * 1024
+
+/** Bytes of a payload, or elements, beyond which nothing is skipped: no server has memory for a reply of 1 TiB. */
+const mostSkipped = 2 ** 40
+
+/**
+ * Levels of nesting beyond which nothing is skipped. Each costs 8 bytes while it is open. Servers nest what their
+ * scripts do, which is less than the 8,000 slots of Lua's stack.
+ */
+const mostSkippedLevels = 1_000_000
+
 const powersOf10 = Array.from({ length: exactDigits + 1 }, (_, exponent) => 10 ** exponent)
 
 /**
@@ -335,15 +395,238 @@ const noItems: Array<unknown> = []
 /** An open aggregate. One per level is kept and used again. */
 class Frame {
   type = 0
-  /** Elements still to come; negative for ever in a streamed aggregate. */
+  /** Elements still to come; in a streamed aggregate, those it may have. */
   remaining = 0
+  streamed = false
   items: Array<unknown> = noItems
+}
+
+/**
+ * Consumes the rest of one top-level value and keeps nothing of it but a number for each open aggregate. Of what is
+ * skipped only the framing is checked: types, lengths and line ends.
+ */
+class Skipper {
+  readonly why: string
+  /** Whether the value is a push; after an attribute its first byte is still to come. */
+  isPush: boolean
+  /** Whether the value has ended; or what should have been where it stopped. */
+  done = false
+  expected: string | undefined = undefined
+
+  /** Elements to come of each open aggregate: `Infinity` where it is streamed; negative in an attribute, which is none. */
+  private readonly open: Array<number>
+  /** Inside a streamed string, between its parts or in one. */
+  private streamed: boolean
+  /** Bytes to come of a payload and its CRLF. */
+  private payload = 0
+  /** The line under way: its type, or 0, and whether that has a length; then the sign, the digits and the length. */
+  private type = 0
+  private hasLength = false
+  private sign = 0
+  private digits = 0
+  private length = 0
+  private previous = 0
+
+  constructor(why: string, open: Array<number>, isPush: boolean, streamed: boolean) {
+    this.why = why
+    this.open = open
+    this.isPush = isPush
+    this.streamed = streamed
+  }
+
+  /** Goes on with bytes, and returns where the value ended, where it is malformed, or the end. */
+  push(bytes: Uint8Array, start: number, end: number): number {
+    let at = start
+    while (at < end && !this.done) {
+      if (this.payload > 2) {
+        const taken = Math.min(this.payload - 2, end - at)
+        this.payload -= taken
+        at += taken
+      } else {
+        this.take(bytes[at])
+        if (this.expected !== undefined) {
+          break
+        }
+        at++
+      }
+    }
+    return at
+  }
+
+  private take(byte: number): void {
+    if (this.payload > 0) {
+      if (byte !== (this.payload === 2 ? CR : LF)) {
+        this.expected = "CRLF after a payload"
+      } else if (--this.payload === 0 && !this.streamed) {
+        this.endValue()
+      }
+    } else if (this.type === 0) {
+      this.begin(byte)
+    } else if (byte === LF) {
+      if (this.previous === CR) {
+        this.endLine()
+      } else {
+        this.expected = "CR before LF"
+      }
+    } else if (this.previous === CR) {
+      this.expected = "LF after CR"
+    } else if (this.hasLength && byte !== CR) {
+      this.takeLength(byte)
+    }
+    this.previous = byte
+  }
+
+  private begin(type: number): void {
+    if (this.streamed && type !== Type.Part) {
+      this.expected = "a part of a streamed string"
+      return
+    }
+    switch (type) {
+      case Type.Simple:
+      case Type.Error:
+      case Type.Integer:
+      case Type.Null:
+      case Type.Boolean:
+      case Type.Double:
+      case Type.BigNumber:
+      case Type.End:
+        this.hasLength = false
+        break
+      case Type.Blob:
+      case Type.BlobError:
+      case Type.Verbatim:
+      case Type.Array:
+      case Type.Map:
+      case Type.Set:
+      case Type.Attribute:
+        this.hasLength = true
+        break
+      case Type.Push:
+        this.hasLength = true
+        if (this.open.length > 0) {
+          this.expected = "a value that is not a push"
+        }
+        break
+      default:
+        this.hasLength = true
+        if (!this.streamed) {
+          this.expected = "a type byte"
+        }
+    }
+    this.type = type
+    this.sign = 0
+    this.digits = 0
+    this.length = 0
+  }
+
+  private takeLength(byte: number): void {
+    const digit = byte - Zero
+    if (digit >= 0 && digit <= 9) {
+      this.length = this.length * 10 + digit
+      this.digits++
+    } else if ((byte === Minus || byte === Question) && this.sign === 0 && this.digits === 0) {
+      this.sign = byte
+    } else {
+      this.expected = "a decimal length"
+    }
+  }
+
+  private endLine(): void {
+    const { digits, length, sign, type } = this
+    this.type = 0
+    if (type === Type.End) {
+      if (this.open.pop() === Infinity) {
+        this.endValue()
+      } else {
+        this.expected = "a value"
+      }
+    } else if (!this.hasLength) {
+      this.endValue()
+    } else if (sign === 0 && digits > 0) {
+      this.header(type, length)
+    } else if (sign === Minus && digits === 1 && length === 1 && (type === Type.Blob || type === Type.Array)) {
+      this.endValue()
+    } else if (
+      sign === Question && digits === 0 &&
+      (type === Type.Blob || type === Type.Array || type === Type.Set || type === Type.Map)
+    ) {
+      this.header(type, Length.Streamed)
+    } else {
+      this.expected = "a decimal length"
+    }
+  }
+
+  /** Goes on after the line of a value that has a length. */
+  header(type: number, length: number): void {
+    if (length > mostSkipped) {
+      this.expected = `a length of at most ${mostSkipped}`
+      return
+    }
+    switch (type) {
+      case Type.Array:
+      case Type.Map:
+      case Type.Set:
+      case Type.Attribute:
+      case Type.Push:
+        return this.openAggregate(type, length)
+      case Type.Part:
+        if (length === 0) {
+          this.streamed = false
+          return this.endValue()
+        }
+        break
+      case Type.Blob:
+        if (length === Length.Streamed) {
+          this.streamed = true
+          return
+        }
+    }
+    this.payload = length + 2
+  }
+
+  private openAggregate(type: number, length: number): void {
+    if (type === Type.Push) {
+      this.isPush = true
+    }
+    if (this.open.length === mostSkippedLevels) {
+      this.expected = `at most ${mostSkippedLevels} levels of nesting`
+    } else if (length === Length.Streamed) {
+      this.open.push(Infinity)
+    } else if (length > 0) {
+      this.open.push(type === Type.Attribute ? -2 * length : type === Type.Map ? 2 * length : length)
+    } else if (type !== Type.Attribute) {
+      this.endValue()
+    }
+  }
+
+  /** Goes on after a whole value, which may be the last of the aggregates it is in. */
+  endValue(): void {
+    const { open } = this
+    while (open.length > 0) {
+      const last = open.length - 1
+      if (open[last] < 0) {
+        // The value that an attribute belongs to is still to come.
+        if (++open[last] === 0) {
+          open.pop()
+        }
+        return
+      }
+      if (--open[last] > 0) {
+        return
+      }
+      open.pop()
+    }
+    this.done = true
+  }
 }
 
 class DecoderImpl implements Decoder {
   private readonly handler: Handler
   private readonly maxFrameBytes: number
   private readonly maxDepth: number
+  /** `maxFrameBytes`, or less than any value has once `unreadable` says what else is wrong with the value. */
+  private limit: number
+  private unreadable: string | undefined = undefined
 
   private failure: RespError | undefined = undefined
   /** Failed or stopped. */
@@ -364,6 +647,8 @@ class DecoderImpl implements Decoder {
   private frameStart = 0
   private asked = false
   private asBytes = false
+  /** An error was read inside the current top-level value. */
+  private hasErrors = false
   /** An attribute has ended, and the value it belongs to has not begun. */
   private attributed = false
 
@@ -379,14 +664,18 @@ class DecoderImpl implements Decoder {
   /** The parts so far of a streamed string. */
   private streamed: Gather | undefined = undefined
 
+  /** What reads the rest of a value that is not kept. */
+  private skipper: Skipper | undefined = undefined
+
   /** Shared memory for small byte values, and how much of it is used. */
   private slab: Uint8Array = emptyBytes
   private slabUsed = 0
 
   constructor(handler: Handler, limits: Limits | undefined) {
     this.handler = handler
-    this.maxFrameBytes = limits?.maxFrameBytes ?? 512 * 1024 * 1024
+    this.maxFrameBytes = limits?.maxFrameBytes ?? defaultFrameBytes
     this.maxDepth = limits?.maxDepth ?? 128
+    this.limit = this.maxFrameBytes
   }
 
   readonly stop = (): void => {
@@ -404,6 +693,8 @@ class DecoderImpl implements Decoder {
     this.end = chunk.length
     if (this.payloadType !== 0) {
       this.resumePayload()
+    } else if (this.skipper !== undefined) {
+      this.resumeSkip(this.skipper)
     }
     this.run()
     this.received += chunk.length
@@ -428,22 +719,28 @@ class DecoderImpl implements Decoder {
       previous = byte
     }
     if (at - this.frameStart > this.maxFrameBytes) {
-      this.base = this.received
-      this.failSize()
-      return at
+      // Only what was kept of the line; `push` skips the chunk from its first byte on.
+      this.enterLine(before)
+      this.resumeSkip(this.startSkip(this.tooLarge()))
+      return 0
     }
     line.append(chunk, 0, at)
     if (complete) {
-      this.bytes = line.bytes
-      this.base = this.received - before
-      this.pos = 0
-      this.end = line.length
-      line.clear()
+      this.enterLine(before)
       this.frameStart += before
       this.run()
       this.frameStart -= before
     }
     return at
+  }
+
+  /** Makes the line what is being decoded; so many bytes of it came in earlier chunks. */
+  private enterLine(before: number): void {
+    this.bytes = this.line.bytes
+    this.base = this.received - before
+    this.pos = 0
+    this.end = this.line.length
+    this.line.clear()
   }
 
   /** Takes the rest of a payload from the chunk, as far as it goes. */
@@ -532,7 +829,7 @@ class DecoderImpl implements Decoder {
           }
           const stop = this.readLine(start)
           if (stop !== -1) {
-            this.deliver(this.text(bytes, start + 1, stop))
+            this.deliver(this.textOrKey(bytes, start + 1, stop))
           }
           break
         }
@@ -561,7 +858,7 @@ class DecoderImpl implements Decoder {
           if (length === Length.Null) {
             this.deliver(null)
           } else if (length !== Length.None) {
-            this.open(type, start, length)
+            this.open(type, length)
           }
           break
         }
@@ -578,7 +875,7 @@ class DecoderImpl implements Decoder {
       case Type.Error: {
         const stop = this.readLine(start)
         if (stop !== -1) {
-          this.deliver(new ErrorReply(this.text(bytes, start + 1, stop)))
+          this.deliverError(this.text(bytes, start + 1, stop))
         }
         break
       }
@@ -684,10 +981,11 @@ class DecoderImpl implements Decoder {
         return -1
       }
     }
-    this.pos = end
     if (end - this.frameStart > this.maxFrameBytes) {
-      this.failSize()
+      this.pos = start
+      this.resumeSkip(this.startSkip(this.tooLarge()))
     } else {
+      this.pos = end
       this.line.append(bytes, start, end)
     }
     return -1
@@ -793,10 +1091,14 @@ class DecoderImpl implements Decoder {
     if (this.pos !== stop || first === stop) {
       return this.fail(this.pos, "a digit")
     }
-    if (stop - first > maxDigits) {
+    if (stop - first > maxDigits && bytes[start - 1] === Type.Integer) {
       return this.fail(first + maxDigits, `an integer of at most ${maxDigits} digits`)
     }
     this.pos = next
+    if (stop - first > maxDigits) {
+      this.refuse(`a number of ${stop - first} digits, of which at most ${maxDigits} are read`)
+      return this.deliver(null)
+    }
     const magnitude = BigInt(this.text(bytes, first, stop))
     const value = bytes[start] === Minus ? -magnitude : magnitude
     if (bytes[start - 1] === Type.Integer && Number.isSafeInteger(Number(value))) {
@@ -884,7 +1186,7 @@ class DecoderImpl implements Decoder {
     const start = this.pos
     const stop = start + length
     if (stop + 2 - this.frameStart > this.maxFrameBytes) {
-      return this.failSize()
+      return this.skipAfter(type, length, this.tooLarge())
     }
     if (stop + 2 <= this.end) {
       this.pos = stop + 2
@@ -904,12 +1206,12 @@ class DecoderImpl implements Decoder {
       case Type.Blob:
         return this.onBlob(bytes, start, stop)
       case Type.BlobError:
-        return this.deliver(new ErrorReply(this.text(bytes, start, stop)))
+        return this.deliverError(this.text(bytes, start, stop))
       case Type.Verbatim:
         if (stop - start < 4 || bytes[start + 3] !== Type.Integer) {
           return this.fail(this.pos - 2 - (stop - start), "a format of three letters and a colon")
         }
-        return this.deliver(this.text(bytes, start + 4, stop))
+        return this.deliver(this.textOrKey(bytes, start + 4, stop))
       default:
         return this.streamed!.append(bytes, start, stop)
     }
@@ -917,19 +1219,31 @@ class DecoderImpl implements Decoder {
 
   private onBlob(bytes: Uint8Array, start: number, stop: number): void {
     this.deliver(
-      this.asBytes && !this.atMapKey() ? this.ownBytes(bytes, start, stop) : this.text(bytes, start, stop)
+      this.asBytes && !this.atMapKey() ? this.ownBytes(bytes, start, stop) : this.textOrKey(bytes, start, stop)
     )
   }
 
-  private text(bytes: Uint8Array, start: number, stop: number): string {
-    if (stop - start <= shortText) {
-      return decodeShortText(bytes, start, stop)
+  /** Text; a key of a map that is not UTF-8 stays bytes, since two keys must not become one. */
+  private textOrKey(bytes: Uint8Array, start: number, stop: number): string | Uint8Array {
+    const text = stop - start <= shortText ? decodeShortText(bytes, start, stop) : undefined
+    if (text !== undefined) {
+      return text
     }
+    return this.depth > 0 && this.atMapKey() ? decodeKey(bytes, start, stop) : this.longText(bytes, start, stop)
+  }
+
+  private text(bytes: Uint8Array, start: number, stop: number): string {
+    const text = stop - start <= shortText ? decodeShortText(bytes, start, stop) : undefined
+    return text ?? this.longText(bytes, start, stop)
+  }
+
+  private longText(bytes: Uint8Array, start: number, stop: number): string {
     try {
       return utf8Slice(bytes, start, stop)
     } catch {
-      // V8's longest string is 24 bytes shorter than the default limit.
-      this.fail(this.frameStart, "text that fits into one string")
+      // V8's longest string is 24 bytes shorter than 512 MiB.
+      const hint = this.asked && !this.asBytes ? ": ask for it as bytes, with sendBytes" : ""
+      this.refuse(`a text of ${stop - start} bytes, longer than a string can be${hint}`)
       return ""
     }
   }
@@ -973,14 +1287,19 @@ class DecoderImpl implements Decoder {
   }
 
   /** Begins an aggregate of that many elements or entries. */
-  private open(type: number, start: number, length: number): void {
+  private open(type: number, length: number): void {
     if (this.depth >= this.maxDepth) {
-      return this.fail(start, `at most ${this.maxDepth} levels of nesting`)
+      return this.skipAfter(type, length, `a value nested deeper than ${this.maxDepth} levels`)
     }
-    const count = type === Type.Map || type === Type.Attribute ? length * 2 : length
+    const isMap = type === Type.Map || type === Type.Attribute
+    const count = isMap ? length * 2 : length
     // No element is shorter than `_` CR LF.
     if (this.pos + count * 3 - this.frameStart > this.maxFrameBytes) {
-      return this.failSize()
+      return this.skipAfter(type, length, this.tooLarge())
+    }
+    const most = isMap ? mostEntries : mostItems
+    if (length > most) {
+      return this.skipAfter(type, length, tooMany(isMap, most))
     }
     if (this.depth === this.frames.length) {
       this.frames.push(new Frame())
@@ -989,7 +1308,8 @@ class DecoderImpl implements Decoder {
     frame.type = type
     // It grows as elements come, since the count is only announced. Measured: making room in advance gains 5 % at most.
     frame.items = []
-    frame.remaining = length === Length.Streamed ? -1 : count
+    frame.streamed = length === Length.Streamed
+    frame.remaining = frame.streamed ? (isMap ? 2 * most : most) + 1 : count
     this.attributed = false
     if (count === 0) {
       this.finish(frame)
@@ -998,17 +1318,19 @@ class DecoderImpl implements Decoder {
 
   /** Hands a whole value to the aggregate it belongs to, or to the handler. */
   private deliver(value: unknown): void {
-    // The handler may have stopped the decoder when it was asked, and `text` may have failed.
+    // The handler may have stopped the decoder when it was asked.
     if (this.halted) {
       return
     }
-    if (this.pos - this.frameStart > this.maxFrameBytes) {
-      return this.failSize()
+    if (this.pos - this.frameStart > this.limit) {
+      return this.skipValue()
     }
     this.attributed = false
     if (this.depth === 0) {
+      const { hasErrors } = this
       this.asked = false
-      return this.handler.onReply(value)
+      this.hasErrors = false
+      return this.handler.onReply(value, hasErrors)
     }
     const frame = this.frames[this.depth - 1]
     frame.items.push(value)
@@ -1017,11 +1339,18 @@ class DecoderImpl implements Decoder {
     }
   }
 
+  private deliverError(text: string): void {
+    if (this.depth > 0) {
+      this.hasErrors = true
+    }
+    this.deliver(new ErrorReply(text))
+  }
+
   /** The end of a streamed aggregate. */
   private onEnd(start: number): void {
     const frame = this.depth > 0 ? this.frames[this.depth - 1] : undefined
     if (
-      frame === undefined || frame.remaining >= 0 || this.attributed ||
+      frame === undefined || !frame.streamed || this.attributed ||
       (frame.type === Type.Map && frame.items.length % 2 === 1)
     ) {
       return this.fail(start, "a value")
@@ -1031,15 +1360,84 @@ class DecoderImpl implements Decoder {
 
   /** Ends the innermost aggregate. */
   private finish(frame: Frame): void {
+    if (frame.streamed && frame.remaining === 0) {
+      const isMap = frame.type === Type.Map
+      return this.resumeSkip(this.startSkip(tooMany(isMap, isMap ? mostEntries : mostItems)))
+    }
     this.depth--
     const items = frame.items
     frame.items = noItems
     if (frame.type === Type.Attribute) {
       this.attributed = true
     } else if (frame.type === Type.Push) {
+      this.hasErrors = false
       this.handler.onPush(items)
     } else {
       this.deliver(frame.type === Type.Map ? makeMap(items) : items)
+    }
+  }
+
+  // ----- limits -----
+
+  private tooLarge(): string {
+    return `a value larger than ${this.maxFrameBytes} bytes: ask for it in parts`
+  }
+
+  /** Marks the value that is about to be delivered: what it is in cannot be read. */
+  private refuse(why: string): void {
+    this.unreadable ??= why
+    this.limit = 0
+  }
+
+  /** Skips the rest of a top-level value from a value on that was read. */
+  private skipValue(): void {
+    const skipper = this.startSkip(this.unreadable ?? this.tooLarge())
+    skipper.endValue()
+    this.resumeSkip(skipper)
+  }
+
+  /** Skips the rest of a top-level value from a header on that was read. */
+  private skipAfter(type: number, length: number, why: string): void {
+    const skipper = this.startSkip(why)
+    skipper.header(type, length)
+    this.resumeSkip(skipper)
+  }
+
+  /** Lets go of what was kept of the top-level value. */
+  private startSkip(why: string): Skipper {
+    const open: Array<number> = []
+    for (let i = 0; i < this.depth; i++) {
+      const frame = this.frames[i]
+      open.push(frame.type === Type.Attribute ? -frame.remaining : frame.streamed ? Infinity : frame.remaining)
+      frame.items = noItems
+    }
+    const isPush = this.depth > 0 && this.frames[0].type === Type.Push
+    this.skipper = new Skipper(why, open, isPush, this.streamed !== undefined)
+    this.depth = 0
+    this.attributed = false
+    this.hasErrors = false
+    this.streamed = undefined
+    this.unreadable = undefined
+    this.limit = this.maxFrameBytes
+    return this.skipper
+  }
+
+  private resumeSkip(skipper: Skipper): void {
+    this.pos = skipper.push(this.bytes, this.pos, this.end)
+    if (skipper.expected !== undefined) {
+      this.skipper = undefined
+      return this.fail(this.pos, skipper.expected)
+    }
+    if (!skipper.done) {
+      return
+    }
+    this.skipper = undefined
+    const value = new Unreadable(skipper.why)
+    if (skipper.isPush) {
+      this.handler.onPush([value])
+    } else {
+      this.asked = false
+      this.handler.onReply(value, false)
     }
   }
 
@@ -1050,31 +1448,41 @@ class DecoderImpl implements Decoder {
     this.halted = true
     this.failure = new RespError({ offset, expected, message: `Resp: expected ${expected} at offset ${offset}` })
   }
-
-  private failSize(): void {
-    this.fail(this.frameStart, `a value of at most ${this.maxFrameBytes} bytes`)
-  }
 }
+
+const tooMany = (isMap: boolean, most: number): string =>
+  `${isMap ? "a map" : "an array or set"} of more than ${most} ${isMap ? "entries" : "elements"}: ask for it in parts`
 
 const makeMap = (items: Array<unknown>): unknown => {
   const object: Record<string, unknown> = Object.create(null)
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i]
-    if (typeof key === "object" && key !== null) {
-      return makeEsMap(items)
+    if (typeof key !== "string") {
+      return makeMapOf(items)
     }
-    object[String(key)] = items[i + 1]
+    object[key] = items[i + 1]
   }
   return object
 }
 
-/** The map that has an aggregate, which no property name can stand for, among its keys. */
-const makeEsMap = (items: Array<unknown>): Map<unknown, unknown> => {
+/**
+ * The map that has more than text among its keys. It is an ES map if no property name stands for one of them, which is
+ * an aggregate or bytes, or if one name stands for two.
+ */
+const makeMapOf = (items: Array<unknown>): unknown => {
   const map = new Map<unknown, unknown>()
+  const object: Record<string, unknown> = Object.create(null)
+  let named = true
   for (let i = 0; i < items.length; i += 2) {
-    map.set(items[i], items[i + 1])
+    const key = items[i]
+    map.set(key, items[i + 1])
+    if (typeof key === "object" && key !== null) {
+      named = false
+    } else if (named) {
+      object[String(key)] = items[i + 1]
+    }
   }
-  return map
+  return named && Object.keys(object).length === map.size ? object : map
 }
 
 /**

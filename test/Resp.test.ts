@@ -292,6 +292,108 @@ describe("decoder", () => {
     assert.deepStrictEqual(Object.entries(map), [["__proto__", "a"], ["constructor", "b"], ["toString", "c"]])
   })
 
+  /** A map of two entries whose keys are those bytes, in every spelling. */
+  const mapsOf = (...keys: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+    const spellings: ReadonlyArray<(key: Uint8Array) => ReadonlyArray<Uint8Array | string>> = [
+      (key) => [`$${key.length}\r\n`, key, "\r\n"],
+      (key) => ["+", key, "\r\n"],
+      (key) => [`=${key.length + 4}\r\ntxt:`, key, "\r\n"],
+      (key) => [`$?\r\n;1\r\n`, key.slice(0, 1), `\r\n;${key.length - 1}\r\n`, key.slice(1), "\r\n;0\r\n"]
+    ]
+    return spellings.map((spell) =>
+      concat([`%${keys.length}\r\n`, ...keys.flatMap((key, index) => [...spell(key), `:${index}\r\n`])])
+    )
+  }
+
+  it("keeps keys that are not UTF-8 as bytes, in an ES map, however they are asked for", () => {
+    const padding = bytesOf("a key of more than short text, as".padEnd(70, "."))
+    const bytes = [
+      Uint8Array.of(0x61, 0xff),
+      Uint8Array.of(0x61, 0xfe),
+      Uint8Array.of(0xc3, 0x28),
+      Uint8Array.of(0xed, 0xa0, 0x80),
+      Uint8Array.of(0xe2, 0x82),
+      concat([padding, Uint8Array.of(0xff)]),
+      concat([padding, Uint8Array.of(0xfe)])
+    ]
+    const texts = ["a\uFFFD", "a\u00E9", "\uFEFFa", "plain", textOf(padding)]
+    const keys = [...bytes, ...texts.map(bytesOf)]
+    const expected = [...bytes, ...texts].map((key, index) => [key, index])
+    for (const wire of mapsOf(...keys)) {
+      for (const asBytes of [false, true]) {
+        assertAtEveryCut(wire, ({ events, error }) => {
+          assert.isUndefined(error)
+          assert.deepStrictEqual<unknown>(Array.from(events[0][1] as Map<unknown, unknown>), expected)
+        }, { asBytes })
+      }
+    }
+  })
+
+  it("keeps keys that are UTF-8 as the names of an object, U+FFFD and a byte order mark among them", () => {
+    const keys = ["a\uFFFD", "\uFFFD".repeat(20), "\uFEFFa", "\u00E9".repeat(10), "__proto__"]
+    const expected = Object.create(null) as Record<string, unknown>
+    keys.forEach((key, index) => {
+      expected[key] = index
+    })
+    for (const wire of mapsOf(...keys.map(bytesOf))) {
+      for (const asBytes of [false, true]) {
+        assertAtEveryCut(wire, ({ events }) => assert.deepStrictEqual(events, [reply(expected)]), { asBytes })
+      }
+    }
+  })
+
+  it("gives keys that are bytes memory which later values leave alone", () => {
+    const keyOf = (byte: number) => new Uint8Array(70_000).fill(byte)
+    const chunks = [0xff, 0xfe, 0xfd].flatMap((byte) => cut(mapsOf(keyOf(byte))[0], 65_536))
+    const keys = decode(chunks).events.flatMap(([, value]) => Array.from((value as Map<unknown, unknown>).keys()))
+    assert.deepStrictEqual(keys, [keyOf(0xff), keyOf(0xfe), keyOf(0xfd)])
+  })
+
+  it("keeps maps inside other values apart: only the one with such a key is an ES map", () => {
+    const inner = mapsOf(Uint8Array.of(0x61, 0xff))[0]
+    const wire = concat(["*2\r\n%1\r\n+a\r\n", inner, "%1\r\n+b\r\n:1\r\n"])
+    const expected = [record({ a: new Map([[Uint8Array.of(0x61, 0xff), 0]]) }), record({ b: 1 })]
+    assertAtEveryCut(wire, ({ events }) => assert.deepStrictEqual(events, [reply(expected)]))
+  })
+
+  it("tells keys apart that have the same name: a number, a big number, a boolean, a null, and text", () => {
+    for (
+      const [wire, ...entries] of [
+        ["%2\r\n:1\r\n+a\r\n$1\r\n1\r\n+b\r\n", [1, "a"], ["1", "b"]],
+        ["%2\r\n$1\r\n1\r\n+a\r\n:1\r\n+b\r\n", ["1", "a"], [1, "b"]],
+        ["%2\r\n(7\r\n+a\r\n:7\r\n+b\r\n", [7n, "a"], [7, "b"]],
+        ["%2\r\n#t\r\n+a\r\n+true\r\n+b\r\n", [true, "a"], ["true", "b"]],
+        ["%2\r\n_\r\n+a\r\n+null\r\n+b\r\n", [null, "a"], ["null", "b"]],
+        ["%2\r\n,nan\r\n+a\r\n+NaN\r\n+b\r\n", [NaN, "a"], ["NaN", "b"]],
+        ["%3\r\n,1.5\r\n+a\r\n+1.5\r\n+b\r\n+__proto__\r\n+c\r\n", [1.5, "a"], ["1.5", "b"], ["__proto__", "c"]]
+      ] as const
+    ) {
+      assertAtEveryCut(wire, ({ events }) => {
+        assert.deepStrictEqual(Array.from(events[0][1] as Map<unknown, unknown>), entries as unknown)
+      })
+    }
+  })
+
+  it("takes the last of equal keys", () => {
+    const wire = "%2\r\n+a\r\n:1\r\n$1\r\na\r\n:2\r\n%2\r\n,nan\r\n:1\r\n,nan\r\n:2\r\n"
+    assert.deepStrictEqual(decode([bytesOf(wire)]).events, [reply(record({ a: 2 })), reply(record({ NaN: 2 }))])
+  })
+
+  it("tells where there are errors inside a reply, and only there", () => {
+    const told: Array<boolean> = []
+    const decoder = Resp.makeDecoder({
+      blobsAsBytes: () => false,
+      onReply: (_, hasErrors) => told.push(hasErrors),
+      onPush: () => {}
+    })
+    const inside = ["*1\r\n-E\r\n", "*1\r\n*1\r\n!1\r\nE\r\n", "%1\r\n-E\r\n:1\r\n", "~?\r\n-E\r\n.\r\n"]
+    const none = [":1\r\n", "-E\r\n", "!1\r\nE\r\n", "*1\r\n$2\r\n-E\r\n", ">1\r\n-E\r\n:1\r\n", "*0\r\n"]
+    for (const wire of [...inside, ...none]) {
+      for (const chunk of cut(bytesOf(wire + "+OK\r\n"), 1)) assert.isUndefined(decoder.push(chunk))
+    }
+    assert.deepStrictEqual(told, [...inside.flatMap(() => [true, false]), ...none.flatMap(() => [false, false])])
+  })
+
   it("decodes the blobs of a reply as bytes when asked to, and nothing else", () => {
     const wire =
       "*5\r\n$2\r\nab\r\n+cd\r\n%1\r\n$1\r\nk\r\n$1\r\nv\r\n$?\r\n;1\r\ns\r\n;0\r\n=5\r\ntxt:t\r\n>1\r\n$1\r\np\r\n$0\r\n\r\n"
@@ -446,90 +548,223 @@ describe("malformed input", () => {
 })
 
 describe("limits", () => {
-  const assertTooLarge = (wire: string, maxFrameBytes: number, offset: number) =>
-    assertAtEveryCut(wire, ({ error }) => {
-      assert.deepStrictEqual([error?.offset, error?.expected], [offset, `a value of at most ${maxFrameBytes} bytes`])
-    }, { maxFrameBytes })
+  const unreadable = (why: string) => new Resp.Unreadable(why)
+  const tooLarge = (bytes: number) => unreadable(`a value larger than ${bytes} bytes: ask for it in parts`)
+  const tooDeep = (levels: number) => unreadable(`a value nested deeper than ${levels} levels`)
+
+  /** The kind of each event, for streams of which nothing is kept. */
+  const kinds = (events: ReadonlyArray<Event>) => events.map(([kind]) => kind)
+  const isSkipped = ([kind, value]: Event) =>
+    kind === "push" ? value.length === 1 && value[0] instanceof Resp.Unreadable : value instanceof Resp.Unreadable
 
   for (
     const wire of [
       "$10\r\n0123456789\r\n",
       "+0123456789abcd\r\n",
+      "-ERR 0123456789\r\n",
       ":000000000000012\r\n",
       "*2\r\n$1\r\na\r\n:23\r\n",
       "%1\r\n+a\r\n*1\r\n_\r\n",
+      "%1\r\n$6\r\n012345\r\n_\r\n",
       "|1\r\n+a\r\n_\r\n:12345\r\n",
       "*?\r\n+abc\r\n_\r\n.\r\n",
       "$?\r\n;1\r\na\r\n;0\r\n"
     ]
   ) {
-    it(`takes ${JSON.stringify(wire)} at the frame limit and refuses it one byte below`, () => {
-      const before = "+OK\r\n"
-      assertAtEveryCut(before + wire + before, ({ events, error }) => {
+    it(`takes ${JSON.stringify(wire)} at the frame limit and skips it one byte below`, () => {
+      const stream = "+a\r\n" + wire + "+b\r\n>1\r\n+p\r\n"
+      assertAtEveryCut(stream, ({ events, error }) => {
         assert.isUndefined(error)
-        assert.strictEqual(events.length, 3)
+        assert.deepStrictEqual([events[0], events[2], events[3]], [reply("a"), reply("b"), push("p")])
+        assert.isFalse(isSkipped(events[1]))
       }, { maxFrameBytes: wire.length })
-      assertTooLarge(before + wire + before, wire.length - 1, before.length)
+      const maxFrameBytes = wire.length - 1
+      const expected = [reply("a"), reply(tooLarge(maxFrameBytes)), reply("b"), push("p")]
+      assertAtEveryCut(stream, ({ events, error }) => {
+        assert.isUndefined(error)
+        assert.deepStrictEqual(events, expected)
+      }, { maxFrameBytes })
     })
   }
 
-  it("refuses an announced length or count before any of it has come", () => {
-    const least: ReadonlyArray<readonly [header: string, bytes: number]> = [
-      ["$1000\r\n", 1000 + 2],
-      ["!1000\r\n", 1000 + 2],
-      ["=1000\r\n", 1000 + 2],
-      ["*1000\r\n", 1000 * 3],
-      ["~1000\r\n", 1000 * 3],
-      [">1000\r\n", 1000 * 3],
-      ["%1000\r\n", 1000 * 6],
-      ["|1000\r\n", 1000 * 6]
-    ]
-    for (const [header, bytes] of least) {
-      assertAtEveryCut(header, ({ error }) => assert.isUndefined(error), { maxFrameBytes: header.length + bytes })
-      assertTooLarge(header, header.length + bytes - 1, 0)
-    }
-    assertTooLarge("*2\r\n:1\r\n$1000\r\n", 1000, 0)
-    assertTooLarge("$?\r\n;1000\r\n", 1000, 0)
-  })
-
-  it("refuses an unfinished line that is too long", () => {
-    assertTooLarge("+OK\r\n+" + "x".repeat(20), 20, 5)
-  })
-
-  it("allows 512 MiB for one value unless told otherwise", () => {
-    assert.isUndefined(decode([bytesOf(`$${512 * 1024 * 1024 - 14}\r\n`)]).error)
-    for (const length of [512 * 1024 * 1024, 2 ** 53, "9".repeat(400)]) {
-      const { error } = decode([bytesOf(`$${length}\r\n`)])
-      assert.strictEqual(error?.expected, "a value of at most 536870912 bytes")
-      assert.strictEqual(decode([bytesOf(`*${length}\r\n`)]).error?.expected, error?.expected)
+  it("skips every kind of value to its last byte, and nothing after it", () => {
+    for (const [name, wire, ...events] of goldens) {
+      for (const limits of [{ maxFrameBytes: 2 }, { maxFrameBytes: 7 }, { maxDepth: 0 }, { maxDepth: 1 }]) {
+        assertAtEveryCut(wire + "+b\r\n", (decoded) => {
+          assert.isUndefined(decoded.error, name)
+          assert.deepStrictEqual(kinds(decoded.events), [...kinds(events), "reply"], name)
+          if (limits.maxFrameBytes === 2) assert.isTrue(decoded.events.every(isSkipped), name)
+          else assert.deepStrictEqual(decoded.events[events.length], reply("b"), name)
+        }, limits)
+      }
     }
   })
 
-  it("allows 128 levels of nesting unless told otherwise", () => {
-    assert.strictEqual(decode([bytesOf(nested(128))]).events.length, 1)
-    const { error } = decode([bytesOf(nested(129))])
-    assert.deepStrictEqual([error?.offset, error?.expected], [128 * 4, "at most 128 levels of nesting"])
+  it("skips what is announced before any of it has come, and keeps no memory for it", () => {
+    const mib = new Uint8Array(1024 * 1024)
+    const size = 4096 * mib.length
+    for (const [before, after] of [["", ""], ["*2\r\n$1\r\na\r\n", ""], ["%1\r\n", "_\r\n"], ["$?\r\n;", ";0\r\n"]]) {
+      const header = `${before}${before!.endsWith(";") ? "" : "$"}${size}\r\n`
+      const log: Array<unknown> = []
+      const decoder = Resp.makeDecoder({
+        blobsAsBytes: () => true,
+        onReply: (value) => log.push(value),
+        onPush: () => {}
+      })
+      assert.isUndefined(decoder.push(bytesOf(header)))
+      const resident = process.memoryUsage.rss()
+      for (let i = 0; i < 4096; i++) assert.isUndefined(decoder.push(mib))
+      assert.isBelow(process.memoryUsage.rss() - resident, 256 * mib.length)
+      assert.isUndefined(decoder.push(bytesOf(`\r\n${after}+next\r\n`)))
+      assert.deepStrictEqual(log, [tooLarge(513 * 1024 * 1024), "next"])
+    }
+  })
+
+  it("skips a push as one with a single element, also where its type comes after an attribute", () => {
+    for (
+      const wire of [
+        ">2\r\n+a\r\n*1\r\n*0\r\n",
+        "|1\r\n+a\r\n*1\r\n*0\r\n>1\r\n+b\r\n",
+        ">1\r\n|1\r\n*1\r\n*0\r\n:1\r\n:2\r\n"
+      ]
+    ) {
+      assertAtEveryCut(wire + ":1\r\n", (decoded) => {
+        assert.deepStrictEqual(decoded, { events: [push(tooDeep(2)), reply(1)], error: undefined })
+      }, { maxDepth: 2 })
+    }
+  })
+
+  it("asks anew for the reply that follows a skipped one", () => {
+    let asked = 0
+    const values: Array<unknown> = []
+    const decoder = Resp.makeDecoder({
+      blobsAsBytes: () => ++asked === 2,
+      onReply: (value) => values.push(value),
+      onPush: () => {}
+    }, { maxFrameBytes: 10 })
+    for (const chunk of cut(bytesOf("$20\r\n01234567890123456789\r\n$1\r\na\r\n"), 1)) decoder.push(chunk)
+    assert.deepStrictEqual([asked, values], [2, [tooLarge(10), bytesOf("a")]])
+  })
+
+  it("makes no callback for what it skips after it was stopped", () => {
+    const values: Array<unknown> = []
+    const decoder = Resp.makeDecoder({
+      blobsAsBytes: () => false,
+      onReply: (value) => {
+        values.push(value)
+        decoder.stop()
+      },
+      onPush: () => {}
+    }, { maxFrameBytes: 10 })
+    assert.isUndefined(decoder.push(bytesOf("$20\r\n0123")))
+    assert.isUndefined(decoder.push(bytesOf("4567890123456789\r\n+a\r\n")))
+    assert.deepStrictEqual(values, [tooLarge(10)])
+  })
+
+  it("refuses lengths and counts that no server means", () => {
+    for (const type of ["$", "!", "=", "*", "~", ">", "%", "|"]) {
+      assert.isUndefined(decode([bytesOf(`${type}${2 ** 40}\r\n`)]).error)
+      for (const length of [2 ** 40 + 1, 2 ** 53, 10 ** 15, "9".repeat(400)]) {
+        const header = `${type}${length}\r\n`
+        assertAtEveryCut(header, ({ error }) => {
+          assert.deepStrictEqual([error?.offset, error?.expected], [header.length, "a length of at most 1099511627776"])
+        })
+        // Also where it is skipped already.
+        const outer = "*1\r\n".repeat(129)
+        assert.strictEqual(decode([bytesOf(outer + header)]).error?._tag, "RespError")
+      }
+    }
+  })
+
+  it("keeps 128 levels of nesting unless told otherwise, and skips up to a million", () => {
+    assert.isFalse(isSkipped(decode([bytesOf(nested(128))]).events[0]))
+    for (const levels of [129, 1000, 1_000_000]) {
+      const { error, events } = decode(cut(bytesOf(nested(levels) + "+next\r\n"), 65_536))
+      assert.isUndefined(error)
+      assert.deepStrictEqual(events, [reply(tooDeep(128)), reply("next")])
+    }
+    const { error, events } = decode(cut(bytesOf(nested(10_000_000)), 65_536))
+    assert.deepStrictEqual([error?.offset, error?.expected], [4_000_003, "at most 1000000 levels of nesting"])
+    assert.deepStrictEqual(events, [])
   })
 
   it("counts every kind of aggregate as a level, empty ones too", () => {
     for (const inner of ["*0\r\n", "~0\r\n", "%0\r\n", "|0\r\n:1\r\n", "*?\r\n.\r\n"]) {
-      for (const outer of ["*1\r\n", "~1\r\n", ">1\r\n", "%1\r\n:1\r\n"]) {
-        assertAtEveryCut(outer + inner, ({ events }) => assert.strictEqual(events.length, 1), { maxDepth: 2 })
-        assertAtEveryCut(outer + inner, ({ error }) => assert.strictEqual(error?.offset, outer.length), { maxDepth: 1 })
+      for (
+        const [outer, skipped] of [
+          ["*1\r\n", reply(tooDeep(1))],
+          ["~1\r\n", reply(tooDeep(1))],
+          [">1\r\n", push(tooDeep(1))],
+          ["%1\r\n:1\r\n", reply(tooDeep(1))]
+        ] as const
+      ) {
+        assertAtEveryCut(outer + inner, ({ events }) => {
+          assert.lengthOf(events, 1)
+          assert.isFalse(isSkipped(events[0]))
+        }, { maxDepth: 2 })
+        assertAtEveryCut(outer + inner, ({ events }) => assert.deepStrictEqual(events, [skipped]), { maxDepth: 1 })
       }
     }
-    assert.isUndefined(decode([bytesOf("*-1\r\n")], { maxDepth: 0 }).error)
+    assert.deepStrictEqual(decode([bytesOf("*-1\r\n")], { maxDepth: 0 }).events, [reply(null)])
   })
 
-  it("refuses big numbers that would take long to read", () => {
+  it("skips maps and arrays of more than V8 holds", () => {
+    const limits = { maxFrameBytes: 2 ** 40 }
+    const pairs = bytesOf("_\r\n_\r\n".repeat(2 ** 16))
+    const chunks = [bytesOf("%?\r\n"), ...new Array<Uint8Array>(2 ** 7 + 1).fill(pairs), bytesOf(".\r\n+next\r\n")]
+    const tooMany = unreadable("a map of more than 8388608 entries: ask for it in parts")
+    assert.deepStrictEqual(decode(chunks, limits), { events: [reply(tooMany), reply("next")], error: undefined })
+    // Skipping so much to its end takes seconds, but what the decoder expects tells whether it skips.
+    const expectedIn = (header: string) => decode([bytesOf(`${header}\r\n$?1\r\n`)], limits).error?.expected
+    for (
+      const [type, most] of [["*", 2 ** 26], ["~", 2 ** 26], [">", 2 ** 26], ["%", 2 ** 23], ["|", 2 ** 23]] as const
+    ) {
+      assert.strictEqual(expectedIn(`${type}${most}`), "CRLF")
+      assert.strictEqual(expectedIn(`${type}${most + 1}`), "a decimal length")
+    }
+  })
+
+  it("skips big numbers that would take long to read", () => {
     const digits = "7".repeat(100_000)
     assert.deepStrictEqual(decode([bytesOf(`(${digits}\r\n`)]).events, [reply(BigInt(digits))])
-    const { error } = decode([bytesOf(`(-${digits}7\r\n`)])
-    assert.deepStrictEqual(
-      [error?.offset, error?.expected],
-      [100_002, "an integer of at most 100000 digits"]
-    )
+    for (const sign of ["", "-", "+"]) {
+      const wire = bytesOf(`*2\r\n(${sign}${digits}7\r\n:1\r\n:2\r\n`)
+      const why = "a number of 100001 digits, of which at most 100000 are read"
+      assert.deepStrictEqual(decode(cut(wire, 65_536)), {
+        events: [reply(unreadable(why)), reply(2)],
+        error: undefined
+      })
+    }
+    assert.strictEqual(decode([bytesOf(`(${digits}7x\r\n`)]).error?.expected, "a digit")
   })
+
+  for (
+    const [name, wire, expected] of [
+      ["an unknown type byte", "HTTP", "a type byte"],
+      ["a part outside a streamed string", ";1\r\na\r\n", "a type byte"],
+      ["another value inside a streamed string", "$?\r\n:1\r\n", "a part of a streamed string"],
+      ["an end inside a counted array", "*2\r\n:1\r\n.\r\n", "a value"],
+      ["a push", ">1\r\n+a\r\n", "a value that is not a push"],
+      ["a line feed without carriage return", "+a\nb\r\n", "CR before LF"],
+      ["a carriage return without line feed", "+a\rb\r\n", "LF after CR"],
+      ["a blob longer than announced", "$1\r\nab\r\n", "CRLF after a payload"],
+      ["a blob that ends in CR alone", "$1\r\na\rb\r\n", "CRLF after a payload"],
+      ["a length with garbage", "$1x\r\na\r\n", "a decimal length"],
+      ["an empty length", "$\r\n\r\n", "a decimal length"],
+      ["a length with a sign", "$+1\r\na\r\n", "a decimal length"],
+      ["a negative length other than -1", "$-2\r\n", "a decimal length"],
+      ["a negative map", "%-1\r\n", "a decimal length"],
+      ["a streamed length with garbage", "$?1\r\n", "a decimal length"],
+      ["a streamed attribute", "|?\r\n", "a decimal length"]
+    ] as const
+  ) {
+    it(`refuses ${name} in what it skips`, () => {
+      assertAtEveryCut("*2\r\n*1\r\n:1\r\n" + wire, ({ events, error }) => {
+        assert.strictEqual(error?.expected, expected)
+        assert.deepStrictEqual(events, [])
+      }, { maxDepth: 1 })
+    })
+  }
 })
 
 const { ReplyValue } = Resp
@@ -594,11 +829,20 @@ const oneLine = (text: string): string => wellFormed(text.replace(/[\r\n]/g, " "
 const listed = (value: unknown): unknown =>
   value instanceof Map
     ? { map: Array.from(value, listed) }
+    : value instanceof Uint8Array
+    ? value
     : Array.isArray(value)
     ? value.map(listed)
     : value instanceof Resp.ErrorReply || typeof value !== "object" || value === null
     ? value
     : record(Object.fromEntries(Object.entries(value).map(([key, item]) => [key, listed(item)])))
+
+const keyOf = (key: Resp.ReplyValue): unknown => {
+  const text = decodedAs(key)
+  return key._tag === "Bulk" && typeof key.value === "object" && concat([text as string]).join() !== key.value.join()
+    ? key.value
+    : text
+}
 
 /** What a decoder is to make of a reply that was sent as RESP3. */
 const decodedAs = (value: Resp.ReplyValue): unknown => {
@@ -621,10 +865,11 @@ const decodedAs = (value: Resp.ReplyValue): unknown => {
     case "Push":
       return value.items.map(decodedAs)
     case "Map": {
-      const entries = value.entries.map(([key, item]) => [decodedAs(key), decodedAs(item)] as const)
-      return entries.some(([key]) => typeof key === "object" && key !== null)
-        ? new Map(entries)
-        : record(Object.fromEntries(entries.map(([key, item]) => [String(key), item])))
+      const map = new Map(value.entries.map(([key, item]) => [keyOf(key), decodedAs(item)]))
+      const keys = Array.from(map.keys())
+      const isObject = keys.every((key) => typeof key !== "object" || key === null) &&
+        new Set(keys.map(String)).size === keys.length
+      return isObject ? record(Object.fromEntries(Array.from(map, ([key, item]) => [String(key), item]))) : map
     }
     default:
       return value.value
@@ -691,6 +936,30 @@ describe("round trip", () => {
       const decoded = decode(cut(concat(chunks), ...sizes))
       assert.isUndefined(decoded.error)
       assert.deepStrictEqual(decoded.events.map(listed), events.map(listed))
+    },
+    { arbitrary: { runs: 300 } }
+  )
+
+  it.prop(
+    "skips whatever is beyond the limits, to its last byte, however it is cut",
+    [
+      Arbitrary.array(nestedReplies, { maxLength: 6 }),
+      chunkSizes,
+      Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 60 }))),
+      Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4 })))
+    ],
+    ([values, sizes, maxFrameBytes, maxDepth]) => {
+      const sent = values.map((value, index) => index % 2 === 0 ? value : ReplyValue.Push({ items: [value] }))
+      const wire = concat(sent.map((value) => Resp.encodeReply(value, 3)))
+      const kept = decode([wire]).events
+      const { error, events } = decode(cut(wire, ...sizes), { maxFrameBytes, maxDepth })
+      assert.isUndefined(error)
+      assert.lengthOf(events, kept.length)
+      events.forEach(([kind, value], index) => {
+        const [first] = kind === "push" ? value : [value]
+        if (first instanceof Resp.Unreadable) assert.strictEqual(kind, kept[index][0])
+        else assert.deepStrictEqual(listed([kind, value]), listed(kept[index]))
+      })
     },
     { arbitrary: { runs: 300 } }
   )

@@ -103,8 +103,9 @@ class Subscriber extends Dedicated {
 
   override onPush(connection: Connection, elements: ReadonlyArray<unknown>): void {
     const [kind, channel, message] = elements
-    if (kind === "message") this.onMessage(String(channel), String(message))
-    else if (kind === "subscribe") Deferred.doneUnsafe(this.subscribed, Exit.void)
+    if (kind === "message" && typeof channel === "string" && typeof message === "string") {
+      this.onMessage(channel, message)
+    } else if (kind === "subscribe") Deferred.doneUnsafe(this.subscribed, Exit.void)
     else super.onPush(connection, elements)
   }
 

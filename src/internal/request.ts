@@ -12,8 +12,15 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
-import { didNotRunCodes, HitlessError, ProtocolViolation, ServerReplied, TransactionAborted } from "../HitlessError.ts"
-import { type Arg, ErrorReply } from "../Resp.ts"
+import {
+  didNotRunCodes,
+  HitlessError,
+  ProtocolViolation,
+  ServerReplied,
+  TransactionAborted,
+  unreadableCode
+} from "../HitlessError.ts"
+import { type Arg, ErrorReply, Unreadable } from "../Resp.ts"
 import { mayHaveRun, wasNotBegun } from "./refusals.ts"
 
 /** @internal */
@@ -185,13 +192,48 @@ export const serverReplied = (
 ): HitlessError =>
   new HitlessError({
     reason: new ServerReplied({
-      code: reply.code,
+      code: reply instanceof Unreadable ? unreadableCode : reply.code,
       detail: textOf(reply),
       command,
       endpoint: site.address,
       mayHaveExecuted
     })
   })
+
+/** A value as its user is given it: error replies inside it are errors of this library. Arrays and objects are reused. */
+const publicValue = (value: unknown, command: string, site: Site): unknown => {
+  // Without something that ran there would be nothing around the error.
+  if (value instanceof ErrorReply) return serverReplied(value, command, site, true)
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value
+  if (value instanceof Map) {
+    return new Map(Array.from(value, (entry) => publicValue(entry, command, site) as [unknown, unknown]))
+  }
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) value[i] = publicValue(value[i], command, site)
+    return value
+  }
+  const entries = value as Record<string, unknown>
+  for (const key of Object.keys(entries)) entries[key] = publicValue(entries[key], command, site)
+  return value
+}
+
+/**
+ * The next reply of a request, where there are error replies inside it, as `publicValue` makes it.
+ *
+ * @internal
+ */
+export const withErrors = ({ batch, kind, name, replies }: Request, value: unknown, site: Site): unknown => {
+  if (kind === "raw") return value
+  if (batch === undefined) return publicValue(value, name, site)
+  const index = replies?.length ?? 0
+  if (kind === "pipeline" || index < batch.length - 1 || !Array.isArray(value)) {
+    return publicValue(value, String(batch[index]![0]), site)
+  }
+  // EXEC's reply has those of the commands, and an error there is a command's own.
+  return value.map((reply, at) =>
+    reply instanceof ErrorReply ? reply : publicValue(reply, String(batch[at + 1]?.[0]), site)
+  )
+}
 
 const toResults = (
   values: ReadonlyArray<unknown>,
@@ -228,6 +270,7 @@ const endsTransaction: ReadonlySet<string> = new Set([
  */
 export const leavesOpen = (replies: ReadonlyArray<unknown>): boolean => {
   const last = replies[replies.length - 1]
+  if (last instanceof Unreadable) return false
   if (last instanceof ErrorReply) return replies.length > 1 && !endsTransaction.has(last.code)
   // `OK` is the answer to `DISCARD`.
   return !(last === null || Array.isArray(last) || last === "OK")
@@ -262,6 +305,7 @@ const transactionMeaning = (
   if (Array.isArray(exec) && exec.length === commands.length) {
     return Result.succeed(toResults(exec, commands, site, request.replayed))
   }
+  if (exec instanceof Unreadable) return Result.fail(serverReplied(exec, "EXEC", site))
   if (wasDiscarded(replies)) {
     const refusals = refusalsOf(replies)
     // What would be refused again is why trying again is in vain.

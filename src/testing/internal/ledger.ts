@@ -9,11 +9,11 @@ import type * as Clock from "effect/Clock"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { HitlessError } from "../../HitlessError.ts"
+import { HitlessError } from "../../HitlessError.ts"
 import { blocksFor } from "../../internal/commands.ts"
 import { monotonicMillis } from "../../internal/elapsed.ts"
 import type { Request, RequestObserver, RequestOwner, Words } from "../../internal/request.ts"
-import { type Arg, ErrorReply } from "../../Resp.ts"
+import type { Arg } from "../../Resp.ts"
 import { fromBytes, toBytes } from "./text.ts"
 
 /** Equal commands that write. */
@@ -113,7 +113,7 @@ export class Ledger {
       // Null instead of an array: a watched key changed, and nothing ran.
       if (replies === null) return
       queue.forEach((words, index) => {
-        const isRefused = Array.isArray(replies) && replies[index] instanceof ErrorReply
+        const isRefused = Array.isArray(replies) && replies[index] instanceof HitlessError
         if (!isRefused) this.note(words, exit, error)
       })
     } else if (name === "DISCARD" || name === "RESET") {
