@@ -24,24 +24,22 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type { Credentials, EndpointType } from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import {
-  AuthenticationFailed,
   CommandTimeout,
   ConnectFailed,
   ConnectionLost,
   HitlessError,
   type HitlessErrorReason,
-  MaintenanceRefused,
   ProtocolViolation
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
+import { shakeHands } from "./internal/handshake.ts"
 import { Request, type RequestOwner, type Resume, textOf, type Words } from "./internal/request.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
@@ -139,14 +137,6 @@ export interface Options {
   readonly timeouts: Timeouts
   readonly owner: Owner
 }
-
-/**
- * How this library names itself to the server, with `CLIENT SETINFO`.
- *
- * @category constants
- * @since 0.1.0
- */
-export const library = { name: "hitless", version: "0.1.0" } as const
 
 let lastId = 0
 
@@ -465,89 +455,27 @@ const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
     const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, resume as Resume)
     connection.send(request)
     return request
-  })
-
-const isOk = (reply: unknown): boolean => reply === "OK"
-
-/** Servers without RESP3 answer `HELLO` so (docs/wire.md). */
-const speaksNoResp3 = (reply: Resp.ErrorReply): boolean =>
-  reply.code === "NOPROTO" || /unknown command/i.test(reply.message)
-
-const authCodes: ReadonlySet<string> = new Set(["NOAUTH", "WRONGPASS", "NOPERM"])
-
-const isAuthError = (reply: Resp.ErrorReply): boolean =>
-  authCodes.has(reply.code) || /invalid password|without any password/i.test(reply.message)
-
-const setInfo: ReadonlyArray<Words> = [
-  ["CLIENT", "SETINFO", "LIB-NAME", library.name],
-  ["CLIENT", "SETINFO", "LIB-VER", library.version]
-]
+  }).pipe(
+    // Who goes on after a refusal does not hang up for it.
+    Effect.tap(() =>
+      Effect.sync(() => {
+        connection.refusal = undefined
+      })
+    )
+  )
 
 const handshake = Effect.fnUntraced(function*(
   connection: Connection,
   options: Options
 ): Effect.fn.Return<void, HitlessError, Transport.Transport> {
-  const at = { endpoint: connection.address, mayHaveExecuted: false }
-  const refuse = (reply: Resp.ErrorReply) =>
-    new HitlessError({
-      reason: isAuthError(reply)
-        ? new AuthenticationFailed({ ...at, detail: textOf(reply) })
-        : new ConnectFailed({ ...at, kind: "Rejected", detail: `the server answered ${textOf(reply)}` })
-    })
-  const credentials = yield* options.credentials
-  const ask = yield* options.ask
-  const select: ReadonlyArray<Words> = options.database === 0 ? [] : [["SELECT", options.database]]
-  const hello: Array<Resp.Arg> = ["HELLO", 3]
-  if (credentials !== undefined) {
-    hello.push("AUTH", credentials.username ?? "default", Redacted.value(credentials.password))
-  }
-  if (options.clientName !== undefined) hello.push("SETNAME", options.clientName)
-
-  const burst: Array<Words> = [hello, ...select, ...setInfo]
-  // Last, so that the answer to it is the end of the handshake (docs/wire.md).
-  if (ask !== undefined) {
-    burst.push(["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", ask])
-  }
-  let replies = yield* exchange(connection, burst)
-  let first = replies[0]
-  let answer = ask === undefined ? undefined : replies[replies.length - 1]
-
-  if (first instanceof Resp.ErrorReply && speaksNoResp3(first)) {
-    answer = first
-    connection.protocol = 2
-    const fallback: Array<Words> = [["PING"], ...select, ...setInfo]
-    if (options.clientName !== undefined) fallback.unshift(["CLIENT", "SETNAME", options.clientName])
-    if (credentials !== undefined) {
-      const password = Redacted.value(credentials.password)
-      fallback.unshift(
-        credentials.username === undefined ? ["AUTH", password] : ["AUTH", credentials.username, password]
-      )
-    }
-    if (!options.required) {
-      connection.refusal = undefined
-      replies = yield* exchange(connection, fallback)
-      first = replies.slice(0, fallback.length - setInfo.length).find((reply) => reply instanceof Resp.ErrorReply)
-    }
-  } else if (!(first instanceof Resp.ErrorReply) && options.database !== 0) {
-    first = replies[1]
-  }
-  if (first instanceof Resp.ErrorReply && !(options.required && connection.protocol === 2)) {
-    return yield* refuse(first)
-  }
-
-  if (ask !== undefined) {
-    if (isOk(answer)) {
-      connection.support = { _tag: "Supported", endpointType: ask }
-      return
-    }
-    const words = answer instanceof Resp.ErrorReply ? textOf(answer) : String(answer)
-    connection.support = { _tag: "Refused", words }
-    if (options.required) {
-      return yield* new HitlessError({
-        reason: new MaintenanceRefused({ ...at, detail: `the server answered ${words}` })
-      })
-    }
-  }
+  const { clientName, database, required } = options
+  const session = { credentials: yield* options.credentials, ask: yield* options.ask, clientName, database }
+  const { greeting, support } = yield* shakeHands(
+    (batch) => exchange(connection, batch),
+    { session, required, address: connection.address }
+  )
+  connection.protocol = greeting === "hello" ? 3 : 2
+  connection.support = support
 })
 
 const readLoop = (
