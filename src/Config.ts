@@ -66,6 +66,22 @@ export type EndpointType = typeof EndpointType.Type
 export type Retry = "none" | "reads" | ((command: string, args: ReadonlyArray<Arg>) => boolean)
 
 /**
+ * The version of the protocol that is spoken: RESP3 where the server knows it and else RESP2, or one of them alone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Protocol = Schema.Literals(["auto", 2, 3])
+
+/**
+ * The type of `Protocol`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Protocol = typeof Protocol.Type
+
+/**
  * How the client takes part in announced maintenance.
  *
  * @category models
@@ -138,6 +154,11 @@ export interface Options {
   readonly clientName?: string | undefined
   /** What to log in with. An effect runs for every connection that is made, so it can rotate. Default: none. */
   readonly credentials?: Credentials | Effect.Effect<Credentials> | undefined
+  /**
+   * `auto` speaks RESP3 with `HELLO`, and RESP2 where the server or a proxy before it refuses `HELLO` or hangs up on it;
+   * `3` fails to connect there, `2` never sends `HELLO` and hears nothing of maintenance. Default: `auto`.
+   */
+  readonly protocol?: Protocol | undefined
   /** The most connections that carry commands, at least 1. Default: 10. */
   readonly poolSize?: number | undefined
   /** Time for one dial and handshake; positive and finite. Default: 5 seconds. */
@@ -387,6 +408,7 @@ const Input = Schema.Struct({
   tls: group(Schema.Union([Schema.Boolean, Tls]), "must be true, false or an object of TLS options"),
   clientName: field(ClientName, "must be printable ASCII without spaces: servers refuse any other name"),
   credentials: Schema.optional(CredentialsInput),
+  protocol: field(Protocol, "must be \"auto\", 2 or 3"),
   poolSize: field(atLeast(1), "must be an integer of at least 1: commands need a connection"),
   connectTimeout: field(
     duration(isPositiveAndFinite),
@@ -440,6 +462,14 @@ const Input = Schema.Struct({
       ? { path: ["path"], issue: "must not be combined with host or port: it takes their place" }
       : undefined
   ))
+  .check(Schema.makeFilter(({ maintenance, protocol }) =>
+    protocol === 2 && maintenance?.mode === "enabled"
+      ? {
+        path: ["maintenance", "mode"],
+        issue: "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has"
+      }
+      : undefined
+  ))
 
 /**
  * Everything a client needs to know, each field populated and valid.
@@ -462,6 +492,7 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
     database: Index,
     clientName: Schema.UndefinedOr(ClientName),
     credentials: CredentialsEffect,
+    protocol: Protocol,
     poolSize: atLeast(1),
     connectTimeout: Schema.Duration,
     commandTimeout: Schema.Duration,
@@ -537,6 +568,7 @@ const resolve = (input: typeof Input.Type): typeof ResolvedConfig.Encoded => {
     database: input.database ?? input.url?.database ?? defaults.database,
     clientName: input.clientName,
     credentials: input.credentials ?? Effect.succeed(input.url?.credentials),
+    protocol: input.protocol ?? "auto",
     poolSize,
     connectTimeout: input.connectTimeout ?? defaults.connectTimeout,
     commandTimeout: input.commandTimeout ?? defaults.commandTimeout,
@@ -589,8 +621,8 @@ const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfi
  * **Details**
  *
  * - `REDIS_URL` (kept redacted), `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DATABASE`,
- *   `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_POOL_SIZE`, `REDIS_CONNECT_TIMEOUT`,
- *   `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
+ *   `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_PROTOCOL` (`auto`, `2`, `3`), `REDIS_POOL_SIZE`,
+ *   `REDIS_CONNECT_TIMEOUT`, `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
  * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
  *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),
  *   `REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION`, `REDIS_MAINTENANCE_MAX_WORKERS` (or `auto`),
@@ -610,6 +642,7 @@ export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
   database: optional(EffectConfig.Int("REDIS_DATABASE")),
   clientName: optional(EffectConfig.String("REDIS_CLIENT_NAME")),
   credentials: envCredentials,
+  protocol: optional(EffectConfig.schema(Protocol, "REDIS_PROTOCOL")),
   poolSize: optional(EffectConfig.Int("REDIS_POOL_SIZE")),
   connectTimeout: optional(EffectConfig.Duration("REDIS_CONNECT_TIMEOUT")),
   commandTimeout: optional(EffectConfig.Duration("REDIS_COMMAND_TIMEOUT")),

@@ -39,8 +39,8 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
-import { shakeHands } from "./internal/handshake.ts"
-import { Request, type RequestOwner, type Resume, textOf, type Words } from "./internal/request.ts"
+import { type Established, type Exchanged, type Greetings, HungUp, shakeHands } from "./internal/handshake.ts"
+import { Request, type RequestOwner, textOf, type Words } from "./internal/request.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
 import * as Transport from "./Transport.ts"
@@ -109,7 +109,10 @@ export interface Owner {
   readonly onPush: (connection: Connection, elements: ReadonlyArray<unknown>) => void
   /** A reply arrived that no request owns; `false` makes it a protocol violation. */
   readonly onUnowed: (connection: Connection, value: unknown) => boolean
-  /** The connection is closed. `orphans` are the requests still waiting: each is `Waiting` or `Written`. */
+  /**
+   * The connection is closed, and was `Ready` before: one that never was is the failure of `connect`. `orphans` are the
+   * requests still waiting: each is `Waiting` or `Written`.
+   */
   readonly onClosed: (connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>) => void
 }
 
@@ -130,6 +133,8 @@ export interface Options {
   readonly ask: Effect.Effect<EndpointType | undefined, never, Transport.Transport>
   /** Refused notifications, or a server without RESP3, fail the connection. */
   readonly required: boolean
+  /** What the client knows about how its peers are greeted. */
+  readonly greetings: Greetings
   /** From the dial to the last reply of the handshake, with all that it takes to know what to send. */
   readonly timeout: Duration.Duration
   /** How long a command usually has, in milliseconds: the measure of a server that has gone silent. */
@@ -154,12 +159,16 @@ export class Connection {
   readonly subject: string
   /** Set by the handshake. */
   protocol: 2 | 3 = 3
+  /** Whether the peer has shown so; of some others it is known that they hang up on commands they do not know. */
+  knowsHello = false
   support: Support = { _tag: "Unknown" }
 
   /** Why it closed; `undefined` before. */
   closedBy: HitlessErrorReason | undefined
   /** The first error reply of the handshake: why the server hangs up, if it does. */
   refusal: Resp.ErrorReply | undefined
+  /** Whether the peer closed the connection, and in order. */
+  hungUp = false
 
   private current: State = "Connecting"
   private readonly owner: Owner
@@ -258,6 +267,7 @@ export class Connection {
   /** Closes at once. Idempotent; the first cause counts. */
   close(cause: HitlessErrorReason): void {
     if (this.current === "Closed") return
+    const hadOwner = this.current !== "Connecting"
     this.transition("Closed")
     this.closedBy = cause
     this.decoder.stop()
@@ -272,7 +282,7 @@ export class Connection {
     // Nothing is owed to anybody now. Without this the socket of a peer that does not read would wait for its last bytes.
     this.runFork(Effect.ignore(this.writer.write(new Socket.CloseEvent())))
     this.runFork(Effect.andThen(Scope.close(this.scope, Exit.void), Deferred.succeed(this.done, undefined)))
-    this.owner.onClosed(this, cause, orphans)
+    if (hadOwner) this.owner.onClosed(this, cause, orphans)
   }
 
   /** Why requests fail when the connection ends for `detail`. */
@@ -281,7 +291,10 @@ export class Connection {
   }
 
   /** @internal Ends the handshake. */
-  ready(): void {
+  ready({ greeting, knowsHello, support }: Established): void {
+    this.protocol = greeting === "hello" || greeting === "login" ? 3 : 2
+    this.knowsHello = knowsHello
+    this.support = support
     this.transition("Ready")
   }
 
@@ -446,37 +459,22 @@ const rawOwner: RequestOwner = {
   onSettled: undefined
 }
 
-/** Sends a batch for the connection itself and gives its replies, error replies as values. */
+/** Sends a batch for the connection itself. */
 const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
-  Effect.callback<ReadonlyArray<unknown>, HitlessError>((resume) => {
+  Effect.callback<Exchanged>((resume) => {
+    const end = (replies: ReadonlyArray<unknown>) => {
+      const { closedBy, hungUp, refusal } = connection
+      // Who goes on after a refusal does not hang up for it.
+      if (closedBy === undefined) connection.refusal = undefined
+      resume(Effect.succeed({ replies, closedBy, hungUp, refusal }))
+    }
     // The peer may have hung up while the credentials were fetched, and then neither a reply nor a close will come.
-    const { closedBy } = connection
-    if (closedBy !== undefined) return resume(Effect.fail(new HitlessError({ reason: closedBy })))
-    const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, resume as Resume)
+    if (connection.closedBy !== undefined) return end([])
+    const ended = () => end(request.replies ?? [])
+    const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, ended)
     connection.send(request)
     return request
-  }).pipe(
-    // Who goes on after a refusal does not hang up for it.
-    Effect.tap(() =>
-      Effect.sync(() => {
-        connection.refusal = undefined
-      })
-    )
-  )
-
-const handshake = Effect.fnUntraced(function*(
-  connection: Connection,
-  options: Options
-): Effect.fn.Return<void, HitlessError, Transport.Transport> {
-  const { clientName, database, required } = options
-  const session = { credentials: yield* options.credentials, ask: yield* options.ask, clientName, database }
-  const { greeting, support } = yield* shakeHands(
-    (batch) => exchange(connection, batch),
-    { session, required, address: connection.address }
-  )
-  connection.protocol = greeting === "hello" ? 3 : 2
-  connection.support = support
-})
+  })
 
 const readLoop = (
   connection: Connection,
@@ -494,6 +492,7 @@ const readLoop = (
       onSuccess: () => Effect.void,
       onFailure: (error) =>
         Effect.sync(() => {
+          connection.hungUp = error.reason._tag === "SocketCloseError"
           if (connection.state === "Connecting") {
             const { refusal } = connection
             const failure = refusal === undefined
@@ -502,7 +501,7 @@ const readLoop = (
             connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
           } else {
             connection.close(connection.lost(
-              error.reason._tag === "SocketCloseError"
+              connection.hungUp
                 ? "the server closed the connection"
                 : Transport.connectFailure(error).detail
             ))
@@ -517,8 +516,9 @@ const readLoop = (
  * **Details**
  *
  * `HELLO 3` with credentials and name, `SELECT`, `CLIENT SETINFO` (errors ignored), `CLIENT MAINT_NOTIFICATIONS` last.
- * Where the server refuses `HELLO` and notifications are not required, the same connection goes on in RESP2. The
- * surrounding scope owns the connection; a dial that fails, times out or is interrupted at any byte leaves nothing open.
+ * Where the peer refuses `HELLO` and notifications are not required, the same connection goes on in RESP2; one that hangs
+ * up on it is dialled once more and told the bare words. The surrounding scope owns the connection; a dial that fails,
+ * times out or is interrupted at any byte leaves nothing open.
  *
  * Fails with `ConnectFailed`, `AuthenticationFailed`, `MaintenanceRefused` or `ProtocolViolation`.
  *
@@ -554,6 +554,36 @@ const open = Effect.fnUntraced(function*(
   options: Options,
   scope: Scope.Closeable
 ): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
+  const { clientName, database, greetings, required } = options
+  const clock = yield* Clock.Clock
+  const address = format(options.endpoint)
+
+  const greet = Effect.fnUntraced(function*(
+    first: Established
+  ): Effect.fn.Return<Connection, HitlessError | HungUp, Transport.Transport> {
+    const connection = yield* dial(options, yield* Scope.fork(scope))
+    const session = { credentials: yield* options.credentials, ask: yield* options.ask, clientName, database }
+    const terms = { session, required, address, protocol: greetings.protocol }
+    const established = yield* shakeHands((batch) => exchange(connection, batch), first, terms)
+    greetings.learn(address, established, monotonicMillis(clock))
+    connection.ready(established)
+    return connection
+  })
+
+  return yield* greet(greetings.first(address, monotonicMillis(clock))).pipe(
+    Effect.catchIf((error) => error instanceof HungUp, (hungUp) => {
+      const again = greetings.afterHangUp(hungUp)
+      return again === undefined ? Effect.fail(hungUp) : greet(again)
+    }),
+    Effect.mapError((error) => error instanceof HungUp ? error.error : error)
+  )
+})
+
+/** Opens the socket and starts to read from it; `scope` owns both. */
+const dial = Effect.fnUntraced(function*(
+  options: Options,
+  scope: Scope.Closeable
+): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
   const transport = yield* Transport.Transport
   const context = yield* Effect.context<never>()
   const socket = yield* transport.open(options.endpoint, { tls: options.tls })
@@ -575,7 +605,5 @@ const open = Effect.fnUntraced(function*(
   // reader stops, then the socket goes.
   yield* Effect.forkIn(readLoop(connection, pull), scope, { startImmediately: true })
   yield* Scope.addFinalizer(scope, Effect.sync(() => connection.close(connection.lost("its scope was closed"))))
-  yield* handshake(connection, options)
-  connection.ready()
   return connection
 })

@@ -47,6 +47,7 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { isReadOnly } from "./internal/commands.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
+import { Greetings } from "./internal/handshake.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
@@ -191,6 +192,8 @@ export class Pool implements Owner, RequestOwner {
   /** What each endpoint answered when it was asked for notifications, and when. */
   readonly support = new Map<string, { readonly support: Support; readonly at: number }>()
 
+  /** How its endpoints are greeted. */
+  private readonly greetings: Greetings
   /** Set only where somebody looks at every command. */
   readonly onSettled: RequestOwner["onSettled"]
 
@@ -226,6 +229,7 @@ export class Pool implements Owner, RequestOwner {
     moves: Queue.Queue<Move>
   ) {
     this.config = config
+    this.greetings = new Greetings(config.protocol)
     this.transport = transport
     this.random = Context.get(context, Random.Random)
     this.scope = scope
@@ -655,7 +659,7 @@ export class Pool implements Owner, RequestOwner {
   /** Which kind of address to ask an endpoint for; `undefined` to not ask. */
   private askFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined> {
     const { endpointType, mode } = this.config.maintenance
-    if (mode === "disabled") return Effect.undefined
+    if (mode === "disabled" || this.config.protocol === 2) return Effect.undefined
     const known = this.support.get(format(endpoint))
     if (mode === "auto" && known?.support._tag === "Refused" && this.now() < known.at + askAgainAfter) {
       return Effect.undefined
@@ -692,6 +696,7 @@ export class Pool implements Owner, RequestOwner {
         database: config.database,
         ask: this.askFor(endpoint),
         required: config.maintenance.mode === "enabled",
+        greetings: this.greetings,
         timeout,
         commandTimeout: Duration.toMillis(config.commandTimeout),
         timeouts: this.timeouts,

@@ -33,6 +33,7 @@ describe("Config", () => {
           tls: undefined,
           database: 0,
           clientName: undefined,
+          protocol: "auto",
           poolSize: 10,
           connectTimeout: Duration.seconds(5),
           commandTimeout: Duration.seconds(3),
@@ -63,6 +64,7 @@ describe("Config", () => {
           database: undefined,
           clientName: undefined,
           credentials: undefined,
+          protocol: undefined,
           poolSize: undefined,
           connectTimeout: undefined,
           commandTimeout: undefined,
@@ -396,6 +398,12 @@ describe("Config", () => {
         { credentials: { password: Redacted.make(1) } }
       ]],
       ["credentials.user", "is not an option", [{ credentials: { user: "a", password: Redacted.make("hunter2") } }]],
+      ["protocol", "must be \"auto\", 2 or 3", [{ protocol: 1 }, { protocol: "3" }, { protocol: null }]],
+      [
+        "maintenance.mode",
+        "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has",
+        [{ protocol: 2, maintenance: { mode: "enabled" } }]
+      ],
       ["poolSize", "must be an integer of at least 1: commands need a connection", [
         { poolSize: 0 },
         { poolSize: 2.5 },
@@ -642,6 +650,7 @@ describe("Config", () => {
             REDIS_DATABASE: "2",
             REDIS_TLS: "true",
             REDIS_CLIENT_NAME: "app",
+            REDIS_PROTOCOL: "3",
             REDIS_POOL_SIZE: "100",
             REDIS_CONNECT_TIMEOUT: "1 second",
             REDIS_COMMAND_TIMEOUT: "Infinity",
@@ -664,6 +673,7 @@ describe("Config", () => {
           tls: {},
           database: 2,
           clientName: "app",
+          protocol: 3,
           poolSize: 100,
           connectTimeout: Duration.seconds(1),
           commandTimeout: Duration.infinity,
@@ -722,6 +732,7 @@ describe("Config", () => {
       ["REDIS_TLS", "perhaps"],
       ["REDIS_CONNECT_TIMEOUT", "5000"],
       ["REDIS_RETRY", "all"],
+      ["REDIS_PROTOCOL", "4"],
       ["REDIS_MAINTENANCE_MODE", "on"],
       ["REDIS_MAINTENANCE_RELAXED_TIMEOUT", "on"],
       ["REDIS_MAINTENANCE_LOG_LEVEL", "4"]
