@@ -23,20 +23,22 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as Endpoint from "./Endpoint.ts"
 import { isDurationInput } from "./internal/duration.ts"
+import * as Url from "./internal/url.ts"
 import type { Arg } from "./Resp.ts"
 import type { TlsOptions } from "./Transport.ts"
 
 // ----- options -----
 
 /**
- * What a client logs in with. Without `username` the server's default user is meant.
+ * What a client logs in with. Without `username` the server's default user is meant. Text is sent as UTF-8; bytes are for
+ * what is in another encoding on the server.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Credentials {
-  readonly username?: string | undefined
-  readonly password: Redacted.Redacted<string>
+  readonly username?: string | Uint8Array | undefined
+  readonly password: Redacted.Redacted<string | Uint8Array>
 }
 
 /**
@@ -136,14 +138,20 @@ export interface MaintenanceOptions {
  */
 export interface Options {
   /**
-   * `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or `unix:///path`; `?db=N` also names the
-   * database. User name and password are percent-decoded. Redact it where it contains a password.
+   * `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or `unix:///path`. `valkey://` and `tcp://`
+   * mean `redis://`, and `valkeys://` means `rediss://`. User name and password are percent-decoded, to bytes where
+   * they are not UTF-8 then. Redact it where it contains a password.
+   *
+   * Of the query parameters that other clients read, `db` (or `database`), `protocol`, `family`, `client_name` (or
+   * `clientName`) and `ssl_cert_reqs` (`none`, `optional`, `required`) mean the same here; others are refused by name.
    */
   readonly url?: string | Redacted.Redacted<string> | undefined
   /** A host name or an IP address, without a port. Default: `localhost`. */
   readonly host?: string | undefined
   /** 1 to 65535. Default: 6379. */
   readonly port?: number | undefined
+  /** Which addresses of a name are dialled: those of IPv4, of IPv6, or of both (0). Default: 0. */
+  readonly family?: 0 | 4 | 6 | undefined
   /** The path of a Unix socket, instead of `host` and `port`. */
   readonly path?: string | undefined
   /** `true` verifies the server against the system's roots. Default: `true` for `rediss://`, otherwise `false`. */
@@ -261,6 +269,8 @@ const Host = Schema.String.check(Schema.makeFilter((host) => isHost(withoutBrack
 
 const Port = between(1, 65535)
 
+const Family = Schema.Literals([0, 4, 6])
+
 const Index = atLeast(0)
 
 // What CLIENT SETNAME accepts: printable ASCII without spaces, because CLIENT LIST separates fields with them.
@@ -298,8 +308,11 @@ const Tls = Schema.Struct({
 }).annotate(known)
 
 const CredentialsSchema = Schema.Struct({
-  username: field(Schema.NonEmptyString, "must be a non-empty string; leave it out for the default user"),
-  password: Schema.Redacted(Schema.String).pipe(
+  username: field(
+    Schema.Union([Schema.NonEmptyString, Schema.Uint8Array]),
+    "must be a non-empty string; leave it out for the default user"
+  ),
+  password: Schema.Redacted(Text).pipe(
     Schema.middlewareDecoding(Effect.mapError(() => broken(secretRule))),
     Schema.annotateKey({ messageMissingKey: secretRule })
   )
@@ -325,12 +338,15 @@ const CredentialsInput = Schema.Unknown.pipe(
   })
 )
 
-/** Where the server is and which database is meant: the fields that a URL can give as well. */
+/** Where the server is and how it is spoken to: the fields that a URL can give as well. */
 const location = {
   host: field(Host, "must be a host name or an IP address, without a port"),
   port: field(Port, "must be an integer from 1 to 65535"),
   path: field(Schema.NonEmptyString, "must be the path of a Unix socket"),
-  database: field(Index, "must be an integer of at least 0: databases are numbered")
+  family: field(Family, "must be 0, 4 or 6"),
+  database: field(Index, "must be an integer of at least 0: databases are numbered"),
+  clientName: field(ClientName, "must be printable ASCII without spaces: servers refuse any other name"),
+  protocol: field(Protocol, "must be \"auto\", 2 or 3")
 }
 
 // ----- url -----
@@ -338,63 +354,22 @@ const location = {
 const UrlParts = Schema.Struct({
   ...location,
   tls: Schema.Boolean,
+  rejectUnauthorized: Schema.UndefinedOr(Schema.Boolean),
   credentials: Schema.optional(CredentialsSchema)
 })
 
-/** Reads an index; `NaN`, which `location` refuses, for anything but digits. */
-const index = (text: string): number => /^\d+$/.test(text) ? Number(text) : Number.NaN
+/** The credentials of a URL have their form when they are redacted. */
+const withCredentials = ({ password, username, ...parts }: Url.UrlParts): typeof UrlParts.Encoded => ({
+  ...parts,
+  credentials: password === undefined ? undefined : { username, password: Redacted.make(password) }
+})
 
-/** Splits a URL, or says which rule it breaks. Ports, databases and hosts are left to the rules of `location`. */
-const parseUrl = (text: string): Result.Result<typeof UrlParts.Encoded, string> => {
-  const scheme = /^(redis|rediss|unix):\/\//i.exec(text)?.[1].toLowerCase()
-  if (scheme === undefined) return Result.fail("must start with redis://, rediss:// or unix://")
-  const url = URL.parse(text)
-  // A "#", "/" or "?" in a password ends the authority; what follows would be read, and quoted, as something else.
-  const isCut = url !== null && (url.hash !== "" || (scheme !== "unix" && `${url.pathname}${url.search}`.includes("@")))
-  if (url === null || isCut) {
-    return Result.fail(
-      "must be a valid URL: a port is at most 65535, and a user name and a password are percent-encoded"
-    )
-  }
-  const unknown = [...url.searchParams.keys()].find((name) => name !== "db")
-  if (unknown !== undefined) return Result.fail(`must not have the query parameter "${unknown}": only "db" is read`)
-  const databases = url.searchParams.getAll("db")
-  const decoded = Result.try(() => [url.pathname, url.username, url.password].map((part) => decodeURIComponent(part)))
-  if (Result.isFailure(decoded)) {
-    return Result.fail("must be percent-encoded correctly: a % is followed by two hexadecimal digits")
-  }
-  const [path, username, password] = decoded.success
-  if (scheme === "unix") {
-    if (url.host !== "" || path.length < 2) {
-      return Result.fail("must name the socket by its absolute path, as in unix:///run/redis.sock")
-    }
-  } else if (path.length > 1) {
-    databases.push(path.slice(1))
-  }
-  if (databases.length > 1) return Result.fail("must name the database once")
-  // AUTH needs both; some tools read a lone user name as the password, so neither meaning is assumed.
-  if (username !== "" && password === "") {
-    return Result.fail("must have a password where it has a user name")
-  }
-  return Result.succeed({
-    tls: scheme === "rediss",
-    path: scheme === "unix" ? path : undefined,
-    host: url.hostname === "" ? undefined : url.hostname,
-    port: url.port === "" ? undefined : Number(url.port),
-    database: databases.length === 0 ? undefined : index(databases[0]),
-    credentials: password === "" ? undefined : {
-      username: username === "" ? undefined : username,
-      password: Redacted.make(password)
-    }
-  })
-}
-
-const Url = Schema.Unknown.pipe(
+const UrlInput = Schema.Unknown.pipe(
   Schema.decodeTo(UrlParts, {
     decode: SchemaGetter.transformEffect((input) => {
       const text = Redacted.isRedacted(input) ? Redacted.value(input) : input
       if (typeof text !== "string") return Effect.fail(broken("must be text, or redacted text"))
-      return Effect.mapError(Effect.fromResult(parseUrl(text)), broken)
+      return Effect.fromResult(Result.mapBoth(Url.parseUrl(text), { onFailure: broken, onSuccess: withCredentials }))
     }),
     encode: SchemaGetter.forbidden(() => "options are only decoded")
   })
@@ -403,12 +378,10 @@ const Url = Schema.Unknown.pipe(
 // ----- decoding -----
 
 const Input = Schema.Struct({
-  url: Schema.optional(Url),
+  url: Schema.optional(UrlInput),
   ...location,
   tls: group(Schema.Union([Schema.Boolean, Tls]), "must be true, false or an object of TLS options"),
-  clientName: field(ClientName, "must be printable ASCII without spaces: servers refuse any other name"),
   credentials: Schema.optional(CredentialsInput),
-  protocol: field(Protocol, "must be \"auto\", 2 or 3"),
   poolSize: field(atLeast(1), "must be an integer of at least 1: commands need a connection"),
   connectTimeout: field(
     duration(isPositiveAndFinite),
@@ -462,14 +435,16 @@ const Input = Schema.Struct({
       ? { path: ["path"], issue: "must not be combined with host or port: it takes their place" }
       : undefined
   ))
-  .check(Schema.makeFilter(({ maintenance, protocol }) =>
-    protocol === 2 && maintenance?.mode === "enabled"
-      ? {
-        path: ["maintenance", "mode"],
-        issue: "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has"
-      }
-      : undefined
-  ))
+  .check(
+    Schema.makeFilter(({ maintenance, protocol, url }) =>
+      (protocol ?? url?.protocol) === 2 && maintenance?.mode === "enabled"
+        ? {
+          path: ["maintenance", "mode"],
+          issue: "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has"
+        }
+        : undefined
+    )
+  )
 
 /**
  * Everything a client needs to know, each field populated and valid.
@@ -489,6 +464,7 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
       Schema.TaggedStruct("Unix", { path: Schema.NonEmptyString })
     ]),
     tls: Schema.UndefinedOr(Tls),
+    family: Family,
     database: Index,
     clientName: Schema.UndefinedOr(ClientName),
     credentials: CredentialsEffect,
@@ -523,8 +499,9 @@ const resolveEndpoint = ({ host, path, port, url }: typeof Input.Type): Endpoint
 }
 
 const resolveTls = ({ tls, url }: typeof Input.Type): TlsOptions | undefined => {
-  if (tls === undefined ? url?.tls === true : tls === true) return {}
-  return typeof tls === "object" ? tls : undefined
+  if (typeof tls === "object") return tls
+  if (!(tls ?? url?.tls ?? false)) return undefined
+  return url?.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: url.rejectUnauthorized }
 }
 
 /** A third of the pool, within 1 and 10, or what was asked for, but then no less than 10 (go-redis' rule). */
@@ -565,10 +542,11 @@ const resolve = (input: typeof Input.Type): typeof ResolvedConfig.Encoded => {
   return {
     endpoint: resolveEndpoint(input),
     tls: resolveTls(input),
+    family: input.family ?? input.url?.family ?? 0,
     database: input.database ?? input.url?.database ?? defaults.database,
-    clientName: input.clientName,
+    clientName: input.clientName ?? input.url?.clientName,
     credentials: input.credentials ?? Effect.succeed(input.url?.credentials),
-    protocol: input.protocol ?? "auto",
+    protocol: input.protocol ?? input.url?.protocol ?? "auto",
     poolSize,
     connectTimeout: input.connectTimeout ?? defaults.connectTimeout,
     commandTimeout: input.commandTimeout ?? defaults.commandTimeout,
@@ -616,12 +594,46 @@ const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfi
 }))
 
 /**
+ * A port, or a link to a container. Kubernetes gives every container a `REDIS_PORT` of this form, asked or not, when there
+ * is a service named `redis`.
+ */
+const EnvPort = Schema.String.pipe(
+  Schema.decodeTo(Schema.Struct({ linked: Schema.UndefinedOr(Schema.String), port: Schema.Int }), {
+    decode: SchemaGetter.transformEffect((
+      text
+    ): Effect.Effect<{ readonly linked: string | undefined; readonly port: number }, SchemaIssue.Issue> => {
+      if (/^\d{1,5}$/.test(text)) return Effect.succeed({ linked: undefined, port: Number(text) })
+      const link = /^tcp:\/\/([^/]+)\/?$/i.exec(text)?.[1]
+      const endpoint = link === undefined ? undefined : Result.getOrUndefined(Endpoint.parse(link))
+      return endpoint?._tag === "Tcp"
+        ? Effect.succeed({ linked: endpoint.host, port: endpoint.port })
+        : Effect.fail(broken("must be a port, or the link to a container: tcp://host:port"))
+    }),
+    encode: SchemaGetter.forbidden(() => "options are only decoded")
+  })
+)
+
+/** A link is nobody's choice: it gives way to a URL, and its host to a host. */
+const envLocation = EffectConfig.all({
+  url: optional(EffectConfig.Redacted("REDIS_URL")),
+  host: optional(EffectConfig.String("REDIS_HOST")),
+  port: optional(EffectConfig.schema(EnvPort, "REDIS_PORT"))
+}).pipe(
+  EffectConfig.map(({ host, port, url }) =>
+    port?.linked !== undefined && url !== undefined
+      ? { url, host, port: undefined }
+      : { url, host: host ?? port?.linked, port: port?.port }
+  )
+)
+
+/**
  * Reads options from environment variables. Every variable is optional; an empty one counts as not set.
  *
  * **Details**
  *
- * - `REDIS_URL` (kept redacted), `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DATABASE`,
- *   `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_PROTOCOL` (`auto`, `2`, `3`), `REDIS_POOL_SIZE`,
+ * - `REDIS_URL` (kept redacted), `REDIS_HOST`, `REDIS_PORT` (also as Kubernetes and Docker set it, `tcp://host:port`;
+ *   then `REDIS_URL` and `REDIS_HOST` beat it), `REDIS_FAMILY` (`0`, `4`, `6`), `REDIS_USERNAME`, `REDIS_PASSWORD`,
+ *   `REDIS_DATABASE`, `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_PROTOCOL` (`auto`, `2`, `3`), `REDIS_POOL_SIZE`,
  *   `REDIS_CONNECT_TIMEOUT`, `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
  * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
  *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),
@@ -635,9 +647,8 @@ const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfi
  * @since 0.1.0
  */
 export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
-  url: optional(EffectConfig.Redacted("REDIS_URL")),
-  host: optional(EffectConfig.String("REDIS_HOST")),
-  port: optional(EffectConfig.Int("REDIS_PORT")),
+  location: envLocation,
+  family: optional(EffectConfig.schema(Family, "REDIS_FAMILY")),
   tls: optional(EffectConfig.Boolean("REDIS_TLS")),
   database: optional(EffectConfig.Int("REDIS_DATABASE")),
   clientName: optional(EffectConfig.String("REDIS_CLIENT_NAME")),
@@ -663,4 +674,4 @@ export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
     handoffQueueSize: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE")),
     logLevel: optional(EffectConfig.schema(LogLevelInput, "REDIS_MAINTENANCE_LOG_LEVEL"))
   })
-})
+}).pipe(EffectConfig.map(({ location, ...options }) => ({ ...location, ...options })))

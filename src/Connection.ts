@@ -125,6 +125,7 @@ export interface Owner {
 export interface Options {
   readonly endpoint: Endpoint
   readonly tls: Transport.TlsOptions | undefined
+  readonly family: Transport.OpenOptions["family"]
   /** Run once for this connection. */
   readonly credentials: Effect.Effect<Credentials | undefined>
   readonly clientName: string | undefined
@@ -586,7 +587,7 @@ const dial = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
   const transport = yield* Transport.Transport
   const context = yield* Effect.context<never>()
-  const socket = yield* transport.open(options.endpoint, { tls: options.tls })
+  const socket = yield* transport.open(options.endpoint, { tls: options.tls, family: options.family })
   const pull = yield* Socket.readerBytes(socket).pipe(
     Scope.provide(scope),
     Effect.mapError((error) =>

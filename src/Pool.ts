@@ -691,6 +691,7 @@ export class Pool implements Owner, RequestOwner {
       return connect({
         endpoint,
         tls: config.tls,
+        family: config.family,
         credentials: config.credentials,
         clientName: config.clientName,
         database: config.database,

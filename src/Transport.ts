@@ -37,6 +37,17 @@ export interface TlsOptions {
 }
 
 /**
+ * How an endpoint is dialled: in plain or by TLS, and which addresses of its name: IPv4's, IPv6's, or both (0).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenOptions {
+  readonly tls: TlsOptions | undefined
+  readonly family?: 0 | 4 | 6 | undefined
+}
+
+/**
  * The service that opens sockets and resolves names.
  *
  * **Details**
@@ -49,10 +60,7 @@ export interface TlsOptions {
  * @since 0.1.0
  */
 export class Transport extends Context.Service<Transport, {
-  readonly open: (
-    endpoint: Endpoint,
-    options: { readonly tls: TlsOptions | undefined }
-  ) => Effect.Effect<Socket.Socket>
+  readonly open: (endpoint: Endpoint, options: OpenOptions) => Effect.Effect<Socket.Socket>
   readonly resolve: (host: string) => Effect.Effect<ReadonlyArray<string>, Dns.DnsError>
 }>()("hitless/Transport") {}
 

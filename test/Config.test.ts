@@ -31,6 +31,7 @@ describe("Config", () => {
         assert.deepStrictEqual(config, {
           endpoint: Endpoint.tcp("localhost", 6379),
           tls: undefined,
+          family: 0,
           database: 0,
           clientName: undefined,
           protocol: "auto",
@@ -61,6 +62,7 @@ describe("Config", () => {
           port: undefined,
           path: undefined,
           tls: undefined,
+          family: undefined,
           database: undefined,
           clientName: undefined,
           credentials: undefined,
@@ -307,7 +309,7 @@ describe("Config", () => {
         { url: Redacted.make(1) },
         { url: new URL("redis://cache") }
       ]],
-      ["url", "must start with redis://, rediss:// or unix://", [
+      ["url", "must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://", [
         { url: "" },
         { url: "cache:6379" },
         { url: "http://cache" },
@@ -326,9 +328,12 @@ describe("Config", () => {
       ["url", "must be percent-encoded correctly: a % is followed by two hexadecimal digits", [
         { url: "redis://:100%@cache" }
       ]],
-      ["url", "must not have the query parameter \"protocol\": only \"db\" is read", [
-        { url: "redis://cache?db=1&protocol=3" }
-      ]],
+      [
+        "url",
+        "must not have the query parameter \"verify\": " +
+        "only db, database, protocol, family, client_name, clientName, ssl_cert_reqs are read",
+        [{ url: "redis://cache?db=1&verify=3" }]
+      ],
       ["url", "must name the database once", [{ url: "redis://cache/1?db=1" }, { url: "redis://cache?db=1&db=2" }]],
       ["url", "must have a password where it has a user name", [{ url: "redis://ann@cache" }]],
       ["url", unixUrl, [{ url: "unix://" }, { url: "unix:///" }, { url: "unix://run/redis.sock" }]],
@@ -645,6 +650,7 @@ describe("Config", () => {
             REDIS_URL: "redis://cache/1",
             REDIS_HOST: "other",
             REDIS_PORT: "7000",
+            REDIS_FAMILY: "6",
             REDIS_USERNAME: "ann",
             REDIS_PASSWORD: "hunter2",
             REDIS_DATABASE: "2",
@@ -671,6 +677,7 @@ describe("Config", () => {
         assert.deepStrictEqual(config, {
           endpoint: Endpoint.tcp("other", 7000),
           tls: {},
+          family: 6,
           database: 2,
           clientName: "app",
           protocol: 3,
@@ -779,7 +786,7 @@ describe("Config", () => {
             { url: "http://ann:hunter2@cache" },
             { url: "redis://ann:hunter2@cache:65536" },
             { url: "redis://ann:hunter2@cache:0/main?db=1" },
-            { url: "redis://ann:hunter2@cache?protocol=3" },
+            { url: "redis://ann:hunter2@cache?protocol=hunter2" },
             { url: "redis://ann:hunter2%@cache" },
             { url: "redis://ann:12#hunter2@cache" },
             { url: "redis://ann:12/hunter2@cache" },

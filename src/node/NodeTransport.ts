@@ -16,22 +16,29 @@ import * as Redacted from "effect/Redacted"
 import * as Net from "node:net"
 import type * as Tls from "node:tls"
 import type { Endpoint } from "../Endpoint.ts"
-import { type TlsOptions, Transport } from "../Transport.ts"
+import { type OpenOptions, type TlsOptions, Transport } from "../Transport.ts"
 
 /** How long a TCP connection is idle before the kernel probes it, in milliseconds: what node-redis uses. */
 const keepAliveInitialDelay = 5000
 
-const address = (endpoint: Endpoint): Net.NetConnectOpts =>
+const address = (endpoint: Endpoint, family: OpenOptions["family"]): Net.NetConnectOpts =>
   endpoint._tag === "Unix"
     ? { path: endpoint.path }
-    : { host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true, keepAliveInitialDelay }
+    : {
+      host: endpoint.host,
+      port: endpoint.port,
+      family: family ?? 0,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay
+    }
 
 const text = (value: string | Uint8Array): string | Buffer => typeof value === "string" ? value : Buffer.from(value)
 
-const secure = (endpoint: Endpoint, tls: TlsOptions): Tls.ConnectionOptions => {
+const secure = (endpoint: Endpoint, tls: TlsOptions, family: OpenOptions["family"]): Tls.ConnectionOptions => {
   const name = tls.servername ?? (endpoint._tag === "Tcp" ? endpoint.host : undefined)
   return {
-    ...address(endpoint),
+    ...address(endpoint, family),
     // An IP address is not a legal SNI name; without one the certificate is checked against the address itself.
     ...(name === undefined || Net.isIP(name) !== 0 ? {} : { servername: name }),
     ...(tls.ca === undefined
@@ -54,10 +61,10 @@ export const layer: Layer.Layer<Transport> = Layer.effect(
   Transport,
   Effect.map(Dns.Dns, (dns) =>
     Transport.of({
-      open: (endpoint, { tls }) =>
+      open: (endpoint, { family, tls }) =>
         tls === undefined
-          ? NodeSocket.makeNet(address(endpoint))
-          : Effect.suspend(() => NodeSocket.makeTls(secure(endpoint, tls))),
+          ? NodeSocket.makeNet(address(endpoint, family))
+          : Effect.suspend(() => NodeSocket.makeTls(secure(endpoint, tls, family))),
       resolve: (host) =>
         Net.isIP(host) === 0
           ? Effect.map(dns.lookup(host), (addresses) => addresses.map(NetAddress.formatIp))
