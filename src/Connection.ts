@@ -24,6 +24,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
 import type { Credentials, EndpointType } from "./Config.ts"
@@ -41,6 +42,7 @@ import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
 import { type Established, type Exchanged, type Greetings, HungUp, shakeHands } from "./internal/handshake.ts"
 import { Request, type RequestOwner, textOf, type Words } from "./internal/request.ts"
+import { type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
 import * as Transport from "./Transport.ts"
@@ -164,6 +166,9 @@ export class Connection {
   knowsHello = false
   support: Support = { _tag: "Unknown" }
 
+  /** Cuts the password that was sent on this connection out of what the peer says. */
+  scrub: Scrub = unscrubbed
+
   /** Why it closed; `undefined` before. */
   closedBy: HitlessErrorReason | undefined
   /** The first error reply of the handshake: why the server hangs up, if it does. */
@@ -209,6 +214,7 @@ export class Connection {
     this.decoder = Resp.makeDecoder({
       blobsAsBytes: () => this.written.peek()?.bytes === true,
       onReply: this.onReply,
+      onErrorText: (text) => this.scrub(text),
       onPush: (elements) => this.owner.onPush(this, elements)
     })
     this.timeouts.onClose(this.subject, () => {
@@ -563,8 +569,10 @@ const open = Effect.fnUntraced(function*(
     first: Established
   ): Effect.fn.Return<Connection, HitlessError | HungUp, Transport.Transport> {
     const connection = yield* dial(options, yield* Scope.fork(scope))
-    const session = { credentials: yield* options.credentials, ask: yield* options.ask, clientName, database }
-    const terms = { session, required, address, protocol: greetings.protocol }
+    const credentials = yield* options.credentials
+    if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
+    const session = { credentials, ask: yield* options.ask, clientName, database }
+    const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
     const established = yield* shakeHands((batch) => exchange(connection, batch), first, terms)
     greetings.learn(address, established, monotonicMillis(clock))
     connection.ready(established)

@@ -487,7 +487,7 @@ export class Pool implements Owner, RequestOwner {
       this.recorder.notified("malformed")
       this.log("Warn", "a maintenance notification could not be read and was ignored", {
         endpoint: connection.address,
-        why: decoded.failure
+        why: connection.scrub(decoded.failure)
       })
       return
     }

@@ -75,6 +75,8 @@ export interface Handler {
   /** Asked once per reply, at its first byte: shall its blob strings be `Uint8Array`s? Map keys stay strings. */
   readonly blobsAsBytes: () => boolean
   readonly onReply: (value: unknown) => void
+  /** What the text of an error reply becomes before anybody sees it; it stays as it is unless given. */
+  readonly onErrorText?: ((text: string) => string) | undefined
   /** A push, between two replies; its blobs are strings. */
   readonly onPush: (elements: ReadonlyArray<unknown>) => void
 }
@@ -571,6 +573,12 @@ class DecoderImpl implements Decoder {
     }
   }
 
+  private errorReply(bytes: Uint8Array, start: number, stop: number): ErrorReply {
+    const text = this.text(bytes, start, stop)
+    const { onErrorText } = this.handler
+    return new ErrorReply(onErrorText === undefined ? text : onErrorText(text))
+  }
+
   /** The types that do not come by the thousand. */
   private readOther(type: number, start: number): void {
     const bytes = this.bytes
@@ -578,7 +586,7 @@ class DecoderImpl implements Decoder {
       case Type.Error: {
         const stop = this.readLine(start)
         if (stop !== -1) {
-          this.deliver(new ErrorReply(this.text(bytes, start + 1, stop)))
+          this.deliver(this.errorReply(bytes, start + 1, stop))
         }
         break
       }
@@ -904,7 +912,7 @@ class DecoderImpl implements Decoder {
       case Type.Blob:
         return this.onBlob(bytes, start, stop)
       case Type.BlobError:
-        return this.deliver(new ErrorReply(this.text(bytes, start, stop)))
+        return this.deliver(this.errorReply(bytes, start, stop))
       case Type.Verbatim:
         if (stop - start < 4 || bytes[start + 3] !== Type.Integer) {
           return this.fail(this.pos - 2 - (stop - start), "a format of three letters and a colon")

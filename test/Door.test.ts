@@ -6,10 +6,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as EffectConfig from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
 import { Config, Endpoint, HitlessRedis } from "hitless"
 import { NodeTransport } from "hitless/node"
 import { inspect } from "node:util"
+import { scrubber } from "../src/internal/secrets.ts"
+import { waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
 
@@ -189,5 +193,173 @@ describe("a URL", () => {
         const unnamed = yield* open({ url: `redis://:%FF%FE@${host}:${port}`, protocol })
         assert.strictEqual(yield* unnamed.send("ACL", "WHOAMI"), "default")
       }
+    }))
+})
+
+describe("a secret", () => {
+  // Quotes, a backslash, letters beyond ASCII and a line end: every way of quoting changes something.
+  const secret = "p\"4'ss\\w\u00f6rd\n+/\u20ac-9"
+
+  const utf8 = Buffer.from(secret)
+
+  const wordings: ReadonlyArray<readonly [how: string, text: string]> = [
+    ["as it is", `got ${secret.replace("\n", " ")} there`],
+    ["in the form of JSON", `[${JSON.stringify(secret)}]`],
+    ["in the form of JSON that is ASCII", "\"p\\\"4'ss\\\\w\\u00f6rd\\n+/\\u20ac-9\""],
+    ["as MONITOR shows it", "\"p\\\"4'ss\\\\w\\xc3\\xb6rd\\n+/\\xe2\\x82\\xac-9\""],
+    ["percent-encoded", encodeURIComponent(secret)],
+    ["percent-encoded in small letters", encodeURIComponent(secret).toLowerCase()],
+    ["in hexadecimal", utf8.toString("hex")],
+    ["in hexadecimal capitals", utf8.toString("hex").toUpperCase()],
+    ["in Base64", utf8.toString("base64")],
+    ["in Base64 for URLs", utf8.toString("base64url")],
+    ["in capitals", secret.toUpperCase().replace("\n", " ")]
+  ]
+
+  for (const [how, text] of wordings) {
+    it(`is cut out where it is repeated ${how}`, () => {
+      const clean = scrubber(secret)(`ERR do not know ${text} and others`)
+      assert.match(clean, /^ERR do not know (got )?[^a-z0-9]*\*\*\*[^a-z0-9]* (there )?and others$/)
+    })
+  }
+
+  it.each([
+    ["a", "ERR a proxy cannot handle AUTH default a", "ERR *** proxy cannot handle AUTH default ***"],
+    ["1", "ERR word 1 of 10 is '1'", "ERR word *** of 10 is '***'"],
+    ["E", "ERR Every word of AUTH,E,", "ERR Every word of AUTH,***,"],
+    ["", "ERR nothing to hide", "ERR nothing to hide"],
+    ["loading", "LOADING Redis is loading", "LOADING Redis is ***"],
+    ["hunter2", "hunter2 is no password", "*** is no password"],
+    ["hunter2", "-hunter2hunter2", "-******"],
+    ["12345678901234567890", "ERR args: '1234567890123456", "ERR args: '***"],
+    ["12345678901234567890", "ERR 123456789012345 of them", "ERR 123456789012345 of them"]
+  ])("%j turns %j into %j", (secret, text, expected) => {
+    assert.strictEqual(scrubber(secret)(text), expected)
+  })
+
+  it("that is no UTF-8 is cut out as the text that becomes of it", () => {
+    const clean = scrubber(Uint8Array.of(0x63, 0x61, 0x66, 0xe9, 0x21))
+    assert.strictEqual(clean("ERR no caf\ufffd! here, no \"caf\\xe9!\" either"), "ERR no *** here, no \"***\" either")
+  })
+
+  // A server that repeats what it was told, in words of its own, in answer to all that `repeats` names.
+  const password = "s3cret-t0ken"
+
+  const parrot = (repeats: (words: ReadonlyArray<string>) => boolean, frame = (text: string) => `-ERR ${text}\r\n`) => {
+    const told = new Map<number, Array<string>>()
+    return rawServer((words, { id }) => {
+      const all = told.get(id) ?? []
+      told.set(id, [...all, ...words])
+      if (repeats(words)) return frame(`do not know <${[...all, ...words].join("|")}>`)
+      return answerHandshake(words) ?? "+OK\r\n"
+    })
+  }
+
+  const credentials = { password: Redacted.make(password) }
+
+  for (
+    const [where, repeats] of [
+      ["HELLO and AUTH", ([name]: ReadonlyArray<string>) => name === "HELLO" || name === "AUTH"],
+      ["HELLO and SELECT", ([name]: ReadonlyArray<string>) => name === "HELLO" || name === "SELECT"],
+      ["every command", () => true]
+    ] as const
+  ) {
+    for (const [protocol, mode] of [["auto", "auto"], ["auto", "enabled"], [2, "auto"], [3, "auto"]] as const) {
+      it.live(`is in no error when it is repeated to ${where}, with protocol ${protocol} and mode ${mode}`, () =>
+        Effect.gen(function*() {
+          const { port } = yield* parrot(repeats)
+          const options = { host, port, credentials, database: 1, protocol, maintenance: { ...maintenance, mode } }
+          const error = yield* Effect.flip(open(options))
+          assert.include(error.message, "***")
+          assert.notInclude(printed(error), password)
+        }))
+    }
+  }
+
+  for (const sign of ["-", "+"]) {
+    it.live(`is in no status when notifications are refused with it (${sign})`, () =>
+      Effect.gen(function*() {
+        const { port } = yield* parrot((words) => words[1] === "MAINT_NOTIFICATIONS", (text) => `${sign}${text}\r\n`)
+        const { endpoints } = yield* (yield* open({ host, port, credentials })).status
+        assert.strictEqual(endpoints[0]?.support, "refused")
+        assert.include(endpoints[0].words, "do not know")
+        assert.notInclude(printed(endpoints), password)
+      }))
+  }
+
+  it.live("is in no error when the server repeats it and hangs up", () =>
+    Effect.gen(function*() {
+      const { port } = yield* rawServer((words, { socket }) => {
+        socket.end(`-ERR too many connections, do not know ${words.join(" ")}\r\n`)
+        return undefined
+      })
+      const error = yield* Effect.flip(open({ host, port, credentials }))
+      assert.include(error.message, "do not know")
+      assert.notInclude(printed(error), password)
+    }))
+
+  it.live("is in no error that a later command is answered with, alone or in a batch", () =>
+    Effect.gen(function*() {
+      const { port } = yield* parrot(
+        ([name]) => !["HELLO", "CLIENT", "MULTI", "EXEC", "SET"].includes(name!),
+        (text) => `-${text}\r\n`
+      )
+      const redis = yield* open({ host, port, credentials })
+      const results = [
+        yield* Effect.flip(redis.send("GET", "key")),
+        yield* Effect.flip(redis.sendBytes("GET", "key")),
+        yield* redis.pipeline([["GET", "key"], ["SET", "key", "value"]])
+      ]
+      for (const result of results) {
+        assert.include(printed(result), "do not know")
+        assert.notInclude(printed(result), password)
+      }
+    }))
+
+  it.live("is in no error inside the reply of EXEC", () =>
+    Effect.gen(function*() {
+      const { port } = yield* rawServer((words) =>
+        words[0] === "EXEC"
+          ? `*1\r\n-OOPS ${password} again\r\n`
+          : words[0] === "GET"
+          ? "+QUEUED\r\n"
+          : answerHandshake(words) ?? "+OK\r\n"
+      )
+      const redis = yield* open({ host, port, credentials })
+      const results = yield* redis.transaction([["GET", "key"]])
+      assert.include(printed(results), "*** again")
+      assert.notInclude(printed(results), password)
+    }))
+
+  it.live("is cut out of each connection's own texts when it rotates", () =>
+    Effect.gen(function*() {
+      const { connections, port } = yield* parrot(([name]) => name === "GET")
+      let runs = 0
+      const rotating = Effect.sync(() => ({ password: Redacted.make(`s3cret-t0ken-${++runs}`) }))
+      const redis = yield* open({ host, port, credentials: rotating })
+      for (const run of [1, 2, 3]) {
+        const error = yield* Effect.flip(redis.send("GET", "key"))
+        assert.strictEqual(runs, run)
+        assert.include(error.message, "AUTH|default|***|")
+        yield* Effect.sync(() => connections.at(-1)!.socket.destroy())
+        yield* waitUntil(Effect.sync(() => connections.length > run))
+      }
+    }))
+
+  it.live("is in no log, also where a notification that cannot be read has it", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const { connections, port } = yield* parrot(() => false)
+      yield* open({ host, port, credentials, maintenance: { logLevel: "Debug" } }).pipe(
+        Effect.provide(Logger.layer([Logger.make((options) => {
+          lines.push(printed([options.message, options.fiber.getRef(References.CurrentLogAnnotations)]))
+        })])),
+        Effect.provideService(References.MinimumLogLevel, "All")
+      )
+      const target = `[AUTH ${password}]`
+      connections[0]!.socket.write(`>4\r\n+MOVING\r\n:1\r\n:1\r\n$${target.length}\r\n${target}\r\n`)
+      yield* waitUntil(Effect.sync(() => lines.some((line) => line.includes("could not be read"))))
+      assert.notInclude(lines.join(), password)
+      assert.include(lines.join(), "AUTH ***")
     }))
 })

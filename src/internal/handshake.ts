@@ -18,6 +18,7 @@ import {
 } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
 import { textOf, type Words } from "./request.ts"
+import type { Scrub } from "./secrets.ts"
 
 /**
  * How this library names itself to the server, with `CLIENT SETINFO`.
@@ -238,6 +239,8 @@ export interface Terms {
   readonly required: boolean
   /** The endpoint, as `host:port`. */
   readonly address: string
+  /** Cuts the password out of what the peer says. Error replies come without it. */
+  readonly scrub: Scrub
 }
 
 /**
@@ -263,7 +266,7 @@ export const shakeHands = (
     const words = answer instanceof ErrorReply
       ? textOf(answer)
       : typeof answer === "string"
-      ? answer
+      ? terms.scrub(answer)
       : "neither OK nor an error"
     if (!terms.required) return Effect.succeed({ _tag: "Refused", words })
     return Effect.fail(

@@ -178,8 +178,8 @@ export const isRefusal = (reply: unknown, [command]: Words): reply is ErrorReply
   reply instanceof ErrorReply && didNotRunCodes.has(reply.code) && !mayHaveRun(reply, String(command))
 
 /**
- * The text of an error reply without the arguments that Redis quotes in it: `HELLO 3 AUTH …` on a server that does not
- * know `HELLO` would otherwise show the password.
+ * The text of an error reply without the arguments that Redis quotes in it; a connection's own password is in no text that
+ * it receives.
  *
  * @internal
  */
