@@ -5,12 +5,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as EffectConfig from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import { Config, Endpoint, HitlessRedis } from "hitless"
-import { NodeTransport } from "hitless/node"
+import { NodeHitlessRedis, NodeTransport } from "hitless/node"
 import { inspect } from "node:util"
 import { scrubber } from "../src/internal/secrets.ts"
 import { waitUntil } from "./support/deployment.ts"
@@ -343,6 +346,22 @@ describe("a secret", () => {
         assert.include(error.message, "AUTH|default|***|")
         yield* Effect.sync(() => connections.at(-1)!.socket.destroy())
         yield* waitUntil(Effect.sync(() => connections.length > run))
+      }
+    }))
+
+  it.live("is in no error on a reserved connection whose user logs in with one", () =>
+    Effect.gen(function*() {
+      const { port } = yield* parrot(([name]) => ["auth", "GET"].includes(name!))
+      const services = yield* Layer.build(NodeHitlessRedis.layer({ host, port, credentials, maintenance }))
+      const connection = yield* Context.get(services, Redis.Redis).reserve
+      const errors = [
+        yield* Effect.flip(connection.send("auth", "ann", "an0ther-s3cret")),
+        yield* Effect.flip(connection.send("GET", "key"))
+      ]
+      for (const error of errors) {
+        assert.include(printed(error), "ann|***")
+        assert.notInclude(printed(error), "an0ther-s3cret")
+        assert.notInclude(printed(error), password)
       }
     }))
 
