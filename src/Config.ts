@@ -120,6 +120,11 @@ export interface MaintenanceOptions {
   /** The least severe level that maintenance is logged at; 0 to 3 mean the same in this order. Default: `Warn`. */
   readonly logLevel?: "Error" | "Warn" | "Info" | "Debug" | 0 | 1 | 2 | 3 | undefined
   /**
+   * Where a move may lead, since credentials are sent there: host names and IP addresses, `*.example.com` for every name
+   * below `example.com`, or a predicate. A move to any other target is reported and not followed. Default: anywhere.
+   */
+  readonly targets?: ReadonlyArray<string> | ((target: Endpoint.Endpoint) => boolean) | undefined
+  /**
    * When handoffs to one endpoint stop being tried: after `failures` in a row (integer of at least 1, default 5), for
    * `openDuration` (positive and finite, default 60 seconds). Then one attempt at a time is let through until one
    * succeeds; Effect's circuit breaker has no other number of probes.
@@ -285,6 +290,12 @@ const Mode = Schema.Literals(["disabled", "enabled", "auto"])
 
 const EndpointTypeOrAuto = Schema.Union([Schema.Literal("auto"), EndpointType])
 
+const TargetHost = Schema.String.check(
+  Schema.makeFilter((host) => isHost(withoutBrackets(host.replace(/^\*\./, ""))))
+)
+
+const isPredicate = (u: unknown): u is (target: Endpoint.Endpoint) => boolean => typeof u === "function"
+
 const LogLevel = Schema.Literals(["Error", "Warn", "Info", "Debug"])
 
 // The numbers are go-redis': 0 = errors, 1 = warnings, 2 = info, 3 = debug.
@@ -414,6 +425,10 @@ const Input = Schema.Struct({
       ),
       maxWorkers: field(Count, "must be \"auto\" or an integer of at least 1: a handoff needs a worker"),
       handoffQueueSize: field(Count, "must be \"auto\" or an integer of at least 1: a handoff waits in the queue"),
+      targets: field(
+        Schema.Union([Schema.Array(TargetHost), Schema.declare(isPredicate)]),
+        "must be an array of host names and IP addresses without ports, also *.example.com, or a predicate"
+      ),
       logLevel: field(LogLevelInput, "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3"),
       circuitBreaker: group(
         Schema.Struct({
@@ -482,6 +497,7 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
       postHandoffRelaxedDuration: Schema.Duration,
       maxWorkers: atLeast(1),
       handoffQueueSize: atLeast(1),
+      targets: Schema.UndefinedOr(Schema.declare(isPredicate)),
       logLevel: LogLevel,
       circuitBreaker: Schema.Struct({ failures: atLeast(1), openDuration: Schema.Duration })
     })
@@ -529,6 +545,7 @@ const resolveMaintenance = (
       (relaxedTimeout === undefined ? Duration.zero : Duration.times(relaxedTimeout, 2)),
     maxWorkers,
     handoffQueueSize: resolveQueueSize(input.handoffQueueSize ?? "auto", maxWorkers, poolSize),
+    targets: typeof input.targets === "object" ? Endpoint.isAt(input.targets.map(withoutBrackets)) : input.targets,
     logLevel: typeof logLevel === "number" ? LogLevel.literals[logLevel] : logLevel,
     circuitBreaker: {
       failures: input.circuitBreaker?.failures ?? defaults.breakerFailures,
@@ -638,7 +655,8 @@ const envLocation = EffectConfig.all({
  * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
  *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),
  *   `REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION`, `REDIS_MAINTENANCE_MAX_WORKERS` (or `auto`),
- *   `REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE` (or `auto`), `REDIS_MAINTENANCE_LOG_LEVEL` (a name or 0 to 3).
+ *   `REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE` (or `auto`), `REDIS_MAINTENANCE_TARGETS` (hosts, separated by commas),
+ *   `REDIS_MAINTENANCE_LOG_LEVEL` (a name or 0 to 3).
  *
  * `Config.nested("CACHE")` turns them into `CACHE_REDIS_URL` and so on, for a second instance. What a variable says is
  * validated by `decode`; here it fails only where it cannot be read as a value of its type.
@@ -672,6 +690,12 @@ export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
     postHandoffRelaxedDuration: optional(EffectConfig.Duration("REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION")),
     maxWorkers: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_MAX_WORKERS")),
     handoffQueueSize: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE")),
+    targets: optional(
+      EffectConfig.map(
+        EffectConfig.String("REDIS_MAINTENANCE_TARGETS"),
+        (text) => text.split(",").map((host) => host.trim()).filter((host) => host !== "")
+      )
+    ),
     logLevel: optional(EffectConfig.schema(LogLevelInput, "REDIS_MAINTENANCE_LOG_LEVEL"))
   })
 }).pipe(EffectConfig.map(({ location, ...options }) => ({ ...location, ...options })))

@@ -56,7 +56,7 @@ import { Recorder } from "./Metrics.ts"
 import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
 import { ErrorReply } from "./Resp.ts"
 import { Timeouts } from "./Timeouts.ts"
-import { Transport } from "./Transport.ts"
+import { tlsFor, Transport } from "./Transport.ts"
 
 /**
  * What a slot holds.
@@ -521,7 +521,28 @@ export class Pool implements Owner, RequestOwner {
     }
   }
 
+  /** Whether `maintenance.targets` lets credentials go there; a predicate that throws does not. */
+  private mayFollow({ retiring, target }: Move): boolean {
+    const { targets } = this.config.maintenance
+    if (targets === undefined) return true
+    let why = "maintenance.targets does not allow the target"
+    try {
+      // A predicate that is not typed may give a promise.
+      if (targets(target) === true) return true
+    } catch {
+      why = "the predicate maintenance.targets threw"
+    }
+    this.recorder.moveRefused()
+    this.log("Warn", "a move was not followed, its connections serve until the server closes them", {
+      from: format(retiring),
+      to: format(target),
+      why
+    })
+    return false
+  }
+
   private beginMove(move: Move): void {
+    if (!this.mayFollow(move)) return
     this.override.set(move)
     this.lastMove = move
     Queue.offerUnsafe(this.moves, move)
@@ -690,7 +711,7 @@ export class Pool implements Owner, RequestOwner {
       const { config } = this
       return connect({
         endpoint,
-        tls: config.tls,
+        tls: tlsFor(config.tls, config.endpoint, endpoint),
         family: config.family,
         credentials: config.credentials,
         clientName: config.clientName,

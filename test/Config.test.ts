@@ -48,6 +48,7 @@ describe("Config", () => {
             postHandoffRelaxedDuration: Duration.seconds(20),
             maxWorkers: 3,
             handoffQueueSize: 10,
+            targets: undefined,
             logLevel: "Warn",
             circuitBreaker: { failures: 5, openDuration: Duration.seconds(60) }
           }
@@ -164,6 +165,7 @@ describe("Config", () => {
           postHandoffRelaxedDuration: Duration.zero,
           maxWorkers: 12,
           handoffQueueSize: 4,
+          targets: undefined,
           logLevel: "Debug",
           circuitBreaker: { failures: 1, openDuration: Duration.minutes(1) }
         })
@@ -481,6 +483,20 @@ describe("Config", () => {
         { maintenance: { handoffQueueSize: 0 } },
         { maintenance: { handoffQueueSize: Number.NaN } }
       ]],
+      [
+        "maintenance.targets",
+        "must be an array of host names and IP addresses without ports, also *.example.com, or a predicate",
+        [
+          { maintenance: { targets: "cache" } },
+          { maintenance: { targets: ["cache:6379"] } },
+          { maintenance: { targets: ["*"] } },
+          { maintenance: { targets: ["*.*.example.com"] } },
+          { maintenance: { targets: ["redis://cache"] } },
+          { maintenance: { targets: [""] } },
+          { maintenance: { targets: [1] } },
+          { maintenance: { targets: null } }
+        ]
+      ],
       ["maintenance.logLevel", "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3", [
         { maintenance: { logLevel: "warn" } },
         { maintenance: { logLevel: 4 } }
@@ -694,6 +710,7 @@ describe("Config", () => {
             postHandoffRelaxedDuration: Duration.minutes(1),
             maxWorkers: 20,
             handoffQueueSize: 50,
+            targets: undefined,
             logLevel: "Debug",
             circuitBreaker: { failures: 5, openDuration: Duration.seconds(60) }
           }

@@ -7,18 +7,26 @@ import * as EffectConfig from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
-import { Config, Endpoint, HitlessRedis } from "hitless"
+import * as Stream from "effect/Stream"
+import { Config, Endpoint, type HitlessError, HitlessRedis, Metrics, Transport } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
+import type { SimulatedRedis } from "hitless/testing"
+import { createPrivateKey } from "node:crypto"
+import * as Net from "node:net"
 import { inspect } from "node:util"
 import { scrubber } from "../src/internal/secrets.ts"
-import { waitUntil } from "./support/deployment.ts"
+import { connect, deploy, handoffsEnded, waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
+import { type Certificate, makeCertificates } from "./support/tls.ts"
 
 const host = "127.0.0.1"
 
@@ -28,6 +36,9 @@ const open = (options: Config.Options) =>
   Effect.provide(HitlessRedis.make({ poolSize: 1, maintenance, ...options }), NodeTransport.layer)
 
 const printed = (u: unknown) => [String(u), JSON.stringify(u), inspect(u, { depth: Infinity, showHidden: true })].join()
+
+const failureOf = (error: HitlessError.HitlessError | Config.ConfigError): HitlessError.ConnectFailed =>
+  error._tag === "HitlessError" && error.reason._tag === "ConnectFailed" ? error.reason : assert.fail(error.message)
 
 describe("the environment of a container", () => {
   const decoded = (env: Record<string, string>) =>
@@ -380,5 +391,274 @@ describe("a secret", () => {
       yield* waitUntil(Effect.sync(() => lines.some((line) => line.includes("could not be read"))))
       assert.notInclude(lines.join(), password)
       assert.include(lines.join(), "AUTH ***")
+    }))
+})
+
+describe("TLS", () => {
+  const tlsServer = ({ cert, key }: Certificate, answer: typeof answerHandshake = answerHandshake) =>
+    rawServer((words) => answer(words) ?? "+OK\r\n", { cert, key })
+
+  it.live("checks the certificate for an IP address that is the servername, wherever it dials", () =>
+    Effect.gen(function*() {
+      const { ca, elsewhere, server } = yield* makeCertificates
+      const rightly = yield* tlsServer(elsewhere)
+      const wrongly = yield* tlsServer(server)
+      for (const servername of ["10.9.8.7", "fd00::7", "[fd00::7]", "FD00:0:0::7", "redis.example"]) {
+        yield* open({ host, port: rightly.port, tls: { ca: ca.cert, servername } })
+      }
+      for (const servername of ["10.9.8.7", "fd00::7", "redis.example"]) {
+        const error = yield* Effect.flip(open({ host, port: wrongly.port, tls: { ca: ca.cert, servername } }))
+        assert.strictEqual(failureOf(error).kind, "Untrusted")
+      }
+      const unnamed = yield* Effect.flip(open({ host, port: rightly.port, tls: { ca: ca.cert } }))
+      assert.strictEqual(failureOf(unnamed).kind, "Untrusted")
+      yield* open({ host, port: wrongly.port, tls: { ca: ca.cert, servername: "10.9.8.7", rejectUnauthorized: false } })
+    }))
+
+  it.live("says by name which option cannot be used, and shows none", () =>
+    Effect.gen(function*() {
+      const { ca, client, server } = yield* makeCertificates
+      const encrypted = createPrivateKey(client.key).export({
+        type: "pkcs8",
+        format: "pem",
+        cipher: "aes-256-cbc",
+        passphrase: "s3cret"
+      }) as string
+      const { port } = yield* tlsServer(server)
+      const key = Redacted.make(client.key)
+      const usable = { ca: ca.cert, cert: client.cert, key }
+      const garbage = "s3cret"
+      const cases: ReadonlyArray<readonly [tls: Transport.TlsOptions, says: string]> = [
+        [{ ...usable, key: Redacted.make(server.key) }, "tls.key is not the private key of tls.cert"],
+        [{ ...usable, cert: server.cert }, "tls.key is not the private key of tls.cert"],
+        [{ ...usable, key: Redacted.make(garbage) }, "tls.key is no private key"],
+        [{ ...usable, key: Redacted.make(client.cert) }, "tls.key is no private key"],
+        [{ ...usable, cert: garbage }, "tls.cert is no certificate"],
+        [{ ...usable, cert: Buffer.from(client.key) }, "tls.cert is no certificate"],
+        [{ ...usable, ca: garbage }, "tls.ca is no certificate"],
+        [{ ...usable, ca: [ca.cert, "-----BEGIN CERTIFICATE-----\ns3cret"] }, "tls.ca is no certificate"],
+        [{ ...usable, key: Redacted.make(encrypted) }, "tls.key is encrypted and there is no tls.passphrase"],
+        [
+          { ...usable, key: Redacted.make(encrypted), passphrase: Redacted.make("s3cret?") },
+          "tls.key cannot be decrypted with tls.passphrase"
+        ]
+      ]
+      for (const [tls, says] of cases) {
+        const error = yield* Effect.flip(open({ host, port, tls }))
+        assert.strictEqual(failureOf(error).kind, "Untrusted", says)
+        assert.include(error.message, says)
+        assert.isFalse(failureOf(error).isRetryable)
+        assert.notInclude(printed(error), "s3cret")
+        assert.notInclude(printed(error), "PRIVATE")
+      }
+      yield* open({ host, port, tls: usable })
+      yield* open({
+        host,
+        port,
+        tls: { ...usable, ca: [ca.cert], key: Redacted.make(encrypted), passphrase: Redacted.make("s3cret") }
+      })
+    }))
+
+  it.live("is what a move leads to, and never plain: a plain target is told nothing", () =>
+    Effect.gen(function*() {
+      const { ca, server } = yield* makeCertificates
+      const received: Array<Buffer> = []
+      const plain = yield* Effect.acquireRelease(
+        Effect.callback<Net.Server>((resume) => {
+          const listener = Net.createServer((socket) => {
+            socket.on("error", () => {})
+            // What a Redis without TLS does with it.
+            socket.on("data", (chunk) => {
+              received.push(chunk)
+              socket.end("-ERR Protocol error\r\n")
+            })
+          })
+          listener.listen(0, host, () => resume(Effect.succeed(listener)))
+        }),
+        (listener) => Effect.sync(() => listener.close())
+      )
+      const { connections, port } = yield* tlsServer(server)
+      const redis = yield* open({
+        host,
+        port,
+        tls: { ca: ca.cert },
+        credentials: { password: Redacted.make("s3cret") },
+        maintenance: { ...maintenance, maxHandoffRetries: 1, handoffTimeout: "100 millis" }
+      })
+      const failed = yield* Effect.forkScoped(
+        Stream.runHead(Stream.filter(redis.handoffs, ({ _tag }) => _tag === "Failed")),
+        { startImmediately: true }
+      )
+      const target = `${host}:${(plain.address() as Net.AddressInfo).port}`
+      connections[0]!.socket.write(`>4\r\n+MOVING\r\n:1\r\n:1\r\n+${target}\r\n`)
+      yield* Fiber.join(failed)
+      assert.isAbove(received.length, 0)
+      for (const chunk of received) {
+        // The type of a TLS record: a handshake.
+        assert.strictEqual(chunk[0], 0x16)
+        assert.notInclude(chunk.toString("latin1"), "s3cret")
+      }
+      assert.strictEqual(yield* redis.send("PING"), "OK")
+    }))
+
+  it.live("follows a move to a server whose certificate is that of the target, and to no other", () =>
+    Effect.gen(function*() {
+      const { ca, elsewhere, server } = yield* makeCertificates
+      const from = yield* tlsServer(elsewhere)
+      const to = yield* tlsServer(server, (words) => words[0] === "PING" ? "+TO\r\n" : answerHandshake(words))
+      const impostor = yield* tlsServer(elsewhere)
+      const redis = yield* open({ host, port: from.port, tls: { ca: ca.cert, servername: "redis.example" } })
+      const move = (seq: number, port: number) =>
+        Effect.sync(() => from.connections[0]!.socket.write(`>4\r\n+MOVING\r\n:${seq}\r\n:1\r\n+localhost:${port}\r\n`))
+      const retried = yield* Effect.forkScoped(
+        Stream.runHead(Stream.filter(redis.handoffs, (event) => event._tag === "Retried")),
+        { startImmediately: true }
+      )
+      yield* move(1, impostor.port)
+      const event = Option.getOrThrow(yield* Fiber.join(retried))
+      assert.strictEqual(failureOf(event.error).kind, "Untrusted")
+      yield* move(2, to.port)
+      yield* waitUntil(Effect.map(redis.send("PING"), (reply) => reply === "TO"))
+      assert.strictEqual((yield* redis.status).slots[0]!.endpoint, `localhost:${to.port}`)
+    }))
+
+  it.effect.each<[configured: string, servername: string | undefined, target: string, expected: string | undefined]>([
+    // A name is what it is checked for itself.
+    ["redis.example", undefined, "node-2.example", "node-2.example"],
+    ["redis.example", "proxy.example", "node-2.example", "node-2.example"],
+    ["10.0.0.1", undefined, "node-2.example", "node-2.example"],
+    ["10.0.0.1", "redis.example", "node-2.example", "node-2.example"],
+    // An address stands for the configured name.
+    ["redis.example", undefined, "10.0.0.2", "redis.example"],
+    ["redis.example", "proxy.example", "10.0.0.2", "proxy.example"],
+    ["10.0.0.1", "redis.example", "10.0.0.2", "redis.example"],
+    ["10.0.0.1", "10.9.8.7", "10.0.0.2", "10.9.8.7"],
+    ["redis.example", undefined, "fd00::2", "redis.example"],
+    // Without any, for itself.
+    ["10.0.0.1", undefined, "10.0.0.2", undefined],
+    // The configured host is checked as configured, whatever its port.
+    ["redis.example", "proxy.example", "redis.example", "proxy.example"],
+    ["redis.example", undefined, "redis.example", undefined]
+  ])(
+    "of a client of %s with servername %s that is moved to %s is checked for %s",
+    ([from, name, to, expected]) =>
+      Effect.gen(function*() {
+        const tls = { ca: "ca", ...(name === undefined ? {} : { servername: name }) }
+        const checked = Transport.tlsFor(tls, Endpoint.tcp(from), Endpoint.tcp(to, 7000))
+        assert.deepStrictEqual(checked, expected === undefined ? tls : { ...tls, servername: expected })
+        assert.isUndefined(Transport.tlsFor(undefined, Endpoint.tcp(from), Endpoint.tcp(to, 7000)))
+      })
+  )
+})
+
+describe("maintenance.targets", () => {
+  const targetsOf = (targets: Config.MaintenanceOptions["targets"]) =>
+    Effect.map(Config.decode({ maintenance: { targets } }), ({ maintenance }) => maintenance.targets)
+
+  it.effect.each<[targets: ReadonlyArray<string>, allowed: ReadonlyArray<string>, other: ReadonlyArray<string>]>([
+    [["redis.example"], ["redis.example", "REDIS.example", "redis.example."], ["a.redis.example", "redis.example.com"]],
+    [["*.redis.example"], ["a.redis.example", "a.b.Redis.Example"], ["redis.example", "aredis.example", "10.0.0.1"]],
+    [["10.0.0.1", "10.0.0.2"], ["10.0.0.1", "10.0.0.2"], ["10.0.0.3", "10.0.0.1.example"]],
+    [["fd00::7"], ["fd00::7", "FD00:0:0:0::7"], ["fd00::8"]],
+    [["[fd00::7]"], ["fd00::7"], ["fd00::8"]],
+    [["*.0.0.1"], [], ["10.0.0.1"]],
+    [[], [], ["redis.example", "10.0.0.1"]]
+  ])("%j is the hosts that it names", ([targets, allowed, other]) =>
+    Effect.gen(function*() {
+      const isAllowed = (yield* targetsOf(targets))!
+      for (const host of allowed) assert.isTrue(isAllowed(Endpoint.tcp(host, 7000)), host)
+      for (const host of other) assert.isFalse(isAllowed(Endpoint.tcp(host, 7000)), host)
+      assert.isFalse(isAllowed(Endpoint.unix("/run/redis.sock")))
+    }))
+
+  it.effect("is read from the environment, separated by commas", () =>
+    Effect.gen(function*() {
+      const env = { REDIS_MAINTENANCE_TARGETS: "10.0.0.1, *.redis.example ,," }
+      const options = yield* Config.fromEnv.parse(ConfigProvider.fromEnvRecord(env))
+      assert.deepStrictEqual(options.maintenance?.targets, ["10.0.0.1", "*.redis.example"])
+    }))
+
+  const watched = (sim: SimulatedRedis.SimulatedRedis, targets: Config.MaintenanceOptions["targets"]) =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const clientName = `targets-${port(sim, "a")}`
+      const client = yield* connect(sim, "a", { poolSize: 2, clientName, maintenance: { targets } }).pipe(
+        Effect.provide(Logger.layer([Logger.make((options) => {
+          lines.push(
+            `${options.logLevel} ${printed([options.message, options.fiber.getRef(References.CurrentLogAnnotations)])}`
+          )
+        })]))
+      )
+      const refused = Effect.map(
+        Metric.value(Metric.withAttributes(Metrics.handoffs, {
+          "db.client.connection.pool.name": clientName,
+          result: "refused"
+        })),
+        ({ count }) => Number(count)
+      )
+      return { ...client, lines, refused }
+    })
+
+  const port = (sim: SimulatedRedis.SimulatedRedis, node: string): number => {
+    const endpoint = sim.endpoint(node)
+    return endpoint._tag === "Tcp" ? endpoint.port : 0
+  }
+
+  for (
+    const [what, targets] of [
+      ["is not in the list", ["10.0.0.1", "*.example"]],
+      ["the predicate refuses", () => false],
+      ["a predicate throws about", () => {
+        throw new Error("s3cret")
+      }],
+      ["the predicate promises", (() => Promise.resolve(true)) as unknown as () => boolean]
+    ] as const
+  ) {
+    it.live(`keeps the client away from a target that ${what}`, () =>
+      Effect.gen(function*() {
+        const sim = yield* deploy(["a", "b"])
+        const client = yield* watched(sim, targets)
+        yield* sim.push("a", ["MOVING", 1, 30, `${host}:${port(sim, "b")}`])
+        yield* waitUntil(Effect.sync(() => client.lines.some((line) => line.includes("maintenance.targets"))))
+        const status = yield* client.redis.status
+        assert.strictEqual(status.slots[0]!.state, "Serving")
+        assert.strictEqual(status.slots[0]!.endpoint, `${host}:${port(sim, "a")}`)
+        // What is announced is relaxed for and reported all the same.
+        assert.isAbove(status.windows.length, 0)
+        assert.deepStrictEqual(client.notifications.map(({ _tag }) => _tag), ["Moving"])
+        assert.strictEqual(yield* client.refused, 1)
+        const line = client.lines.find((line) => line.includes("maintenance.targets"))!
+        assert.include(line, "Warn")
+        assert.include(line, `${host}:${port(sim, "b")}`)
+        assert.notInclude(line, "s3cret")
+        // A connection that is lost meanwhile is dialled where it was.
+        yield* sim.kill("a")
+        assert.strictEqual(yield* client.redis.send("GET", "key"), null)
+        assert.strictEqual(yield* sim.accepted("b"), 0)
+        assert.deepStrictEqual(client.handoffs, [])
+      }))
+  }
+
+  it.live("lets it go to one that it allows, by host whatever its port", () =>
+    Effect.gen(function*() {
+      for (const targets of [[host], (target: Endpoint.Endpoint) => target._tag === "Tcp" && target.host === host]) {
+        const sim = yield* deploy(["a", "b"])
+        const client = yield* watched(sim, targets)
+        yield* sim.push("a", ["MOVING", 1, 30, `${host}:${port(sim, "b")}`])
+        yield* handoffsEnded(client, 1)
+        assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, `${host}:${port(sim, "b")}`)
+        assert.strictEqual(yield* client.refused, 0)
+      }
+    }))
+
+  it.live("is asked again at the next move", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a", "b", "c"])
+      const client = yield* watched(sim, (target) => target._tag === "Tcp" && target.port === port(sim, "c"))
+      yield* sim.push("a", ["MOVING", 1, 30, `${host}:${port(sim, "b")}`])
+      yield* sim.push("a", ["MOVING", 2, 30, `${host}:${port(sim, "c")}`])
+      yield* handoffsEnded(client, 1)
+      assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, `${host}:${port(sim, "c")}`)
+      assert.strictEqual(yield* sim.accepted("b"), 0)
     }))
 })
