@@ -49,12 +49,9 @@ export const tlsFor = (
   configured: Endpoint,
   endpoint: Endpoint
 ): TlsOptions | undefined => {
-  const configuredName = configured._tag === "Tcp" && !isIp(configured.host) ? configured.host : undefined
-  if (
-    tls === undefined || endpoint._tag === "Unix" || (configured._tag === "Tcp" && configured.host === endpoint.host)
-  ) {
-    return tls
-  }
+  const host = configured._tag === "Tcp" ? configured.host : undefined
+  if (tls === undefined || endpoint._tag === "Unix" || endpoint.host === host) return tls
+  const configuredName = host === undefined || isIp(host) ? undefined : host
   const servername = isIp(endpoint.host) ? tls.servername ?? configuredName : endpoint.host
   return servername === undefined ? tls : { ...tls, servername }
 }
