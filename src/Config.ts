@@ -23,20 +23,22 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as Endpoint from "./Endpoint.ts"
 import { isDurationInput } from "./internal/duration.ts"
+import * as Url from "./internal/url.ts"
 import type { Arg } from "./Resp.ts"
 import type { TlsOptions } from "./Transport.ts"
 
 // ----- options -----
 
 /**
- * What a client logs in with. Without `username` the server's default user is meant.
+ * What a client logs in with. Without `username` the server's default user is meant. Text is sent as UTF-8; bytes are for
+ * what is in another encoding on the server.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Credentials {
-  readonly username?: string | undefined
-  readonly password: Redacted.Redacted<string>
+  readonly username?: string | Uint8Array | undefined
+  readonly password: Redacted.Redacted<string | Uint8Array>
 }
 
 /**
@@ -64,6 +66,22 @@ export type EndpointType = typeof EndpointType.Type
  * @since 0.1.0
  */
 export type Retry = "none" | "reads" | ((command: string, args: ReadonlyArray<Arg>) => boolean)
+
+/**
+ * The version of the protocol that is spoken: RESP3 where the server knows it and else RESP2, or one of them alone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Protocol = Schema.Literals(["auto", 2, 3])
+
+/**
+ * The type of `Protocol`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Protocol = typeof Protocol.Type
 
 /**
  * How the client takes part in announced maintenance.
@@ -102,6 +120,11 @@ export interface MaintenanceOptions {
   /** The least severe level that maintenance is logged at; 0 to 3 mean the same in this order. Default: `Warn`. */
   readonly logLevel?: "Error" | "Warn" | "Info" | "Debug" | 0 | 1 | 2 | 3 | undefined
   /**
+   * Where a move may lead, since credentials are sent there: host names and IP addresses, `*.example.com` for every name
+   * below `example.com`, or a predicate. A move to any other target is reported and not followed. Default: anywhere.
+   */
+  readonly targets?: ReadonlyArray<string> | ((target: Endpoint.Endpoint) => boolean) | undefined
+  /**
    * When handoffs to one endpoint stop being tried: after `failures` in a row (integer of at least 1, default 5), for
    * `openDuration` (positive and finite, default 60 seconds). Then one attempt at a time is let through until one
    * succeeds; Effect's circuit breaker has no other number of probes.
@@ -120,14 +143,20 @@ export interface MaintenanceOptions {
  */
 export interface Options {
   /**
-   * `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or `unix:///path`; `?db=N` also names the
-   * database. User name and password are percent-decoded. Redact it where it contains a password.
+   * `redis://[user:password@]host[:port][/database]`, `rediss://…` for TLS, or `unix:///path`. `valkey://` and `tcp://`
+   * mean `redis://`, and `valkeys://` means `rediss://`. User name and password are percent-decoded, to bytes where
+   * they are not UTF-8 then. Redact it where it contains a password.
+   *
+   * Of the query parameters that other clients read, `db` (or `database`), `protocol`, `family`, `client_name` (or
+   * `clientName`) and `ssl_cert_reqs` (`none`, `optional`, `required`) mean the same here; others are refused by name.
    */
   readonly url?: string | Redacted.Redacted<string> | undefined
   /** A host name or an IP address, without a port. Default: `localhost`. */
   readonly host?: string | undefined
   /** 1 to 65535. Default: 6379. */
   readonly port?: number | undefined
+  /** Which addresses of a name are dialled: those of IPv4, of IPv6, or of both (0). Default: 0. */
+  readonly family?: 0 | 4 | 6 | undefined
   /** The path of a Unix socket, instead of `host` and `port`. */
   readonly path?: string | undefined
   /** `true` verifies the server against the system's roots. Default: `true` for `rediss://`, otherwise `false`. */
@@ -138,6 +167,11 @@ export interface Options {
   readonly clientName?: string | undefined
   /** What to log in with. An effect runs for every connection that is made, so it can rotate. Default: none. */
   readonly credentials?: Credentials | Effect.Effect<Credentials> | undefined
+  /**
+   * `auto` speaks RESP3 with `HELLO`, and RESP2 where the server or a proxy before it refuses `HELLO` or hangs up on it;
+   * `3` fails to connect there, `2` never sends `HELLO` and hears nothing of maintenance. Default: `auto`.
+   */
+  readonly protocol?: Protocol | undefined
   /** The most connections that carry commands, at least 1. Default: 10. */
   readonly poolSize?: number | undefined
   /** Time for one dial and handshake; positive and finite. Default: 5 seconds. */
@@ -240,6 +274,8 @@ const Host = Schema.String.check(Schema.makeFilter((host) => isHost(withoutBrack
 
 const Port = between(1, 65535)
 
+const Family = Schema.Literals([0, 4, 6])
+
 const Index = atLeast(0)
 
 // What CLIENT SETNAME accepts: printable ASCII without spaces, because CLIENT LIST separates fields with them.
@@ -253,6 +289,12 @@ const RetrySchema = Schema.Union([
 const Mode = Schema.Literals(["disabled", "enabled", "auto"])
 
 const EndpointTypeOrAuto = Schema.Union([Schema.Literal("auto"), EndpointType])
+
+const TargetHost = Schema.String.check(
+  Schema.makeFilter((host) => isHost(withoutBrackets(host.replace(/^\*\./, ""))))
+)
+
+const isPredicate = (u: unknown): u is (target: Endpoint.Endpoint) => boolean => typeof u === "function"
 
 const LogLevel = Schema.Literals(["Error", "Warn", "Info", "Debug"])
 
@@ -277,8 +319,11 @@ const Tls = Schema.Struct({
 }).annotate(known)
 
 const CredentialsSchema = Schema.Struct({
-  username: field(Schema.NonEmptyString, "must be a non-empty string; leave it out for the default user"),
-  password: Schema.Redacted(Schema.String).pipe(
+  username: field(
+    Schema.Union([Schema.NonEmptyString, Schema.Uint8Array]),
+    "must be a non-empty string; leave it out for the default user"
+  ),
+  password: Schema.Redacted(Text).pipe(
     Schema.middlewareDecoding(Effect.mapError(() => broken(secretRule))),
     Schema.annotateKey({ messageMissingKey: secretRule })
   )
@@ -304,12 +349,15 @@ const CredentialsInput = Schema.Unknown.pipe(
   })
 )
 
-/** Where the server is and which database is meant: the fields that a URL can give as well. */
+/** Where the server is and how it is spoken to: the fields that a URL can give as well. */
 const location = {
   host: field(Host, "must be a host name or an IP address, without a port"),
   port: field(Port, "must be an integer from 1 to 65535"),
   path: field(Schema.NonEmptyString, "must be the path of a Unix socket"),
-  database: field(Index, "must be an integer of at least 0: databases are numbered")
+  family: field(Family, "must be 0, 4 or 6"),
+  database: field(Index, "must be an integer of at least 0: databases are numbered"),
+  clientName: field(ClientName, "must be printable ASCII without spaces: servers refuse any other name"),
+  protocol: field(Protocol, "must be \"auto\", 2 or 3")
 }
 
 // ----- url -----
@@ -317,63 +365,22 @@ const location = {
 const UrlParts = Schema.Struct({
   ...location,
   tls: Schema.Boolean,
+  rejectUnauthorized: Schema.UndefinedOr(Schema.Boolean),
   credentials: Schema.optional(CredentialsSchema)
 })
 
-/** Reads an index; `NaN`, which `location` refuses, for anything but digits. */
-const index = (text: string): number => /^\d+$/.test(text) ? Number(text) : Number.NaN
+/** The credentials of a URL have their form when they are redacted. */
+const withCredentials = ({ password, username, ...parts }: Url.UrlParts): typeof UrlParts.Encoded => ({
+  ...parts,
+  credentials: password === undefined ? undefined : { username, password: Redacted.make(password) }
+})
 
-/** Splits a URL, or says which rule it breaks. Ports, databases and hosts are left to the rules of `location`. */
-const parseUrl = (text: string): Result.Result<typeof UrlParts.Encoded, string> => {
-  const scheme = /^(redis|rediss|unix):\/\//i.exec(text)?.[1].toLowerCase()
-  if (scheme === undefined) return Result.fail("must start with redis://, rediss:// or unix://")
-  const url = URL.parse(text)
-  // A "#", "/" or "?" in a password ends the authority; what follows would be read, and quoted, as something else.
-  const isCut = url !== null && (url.hash !== "" || (scheme !== "unix" && `${url.pathname}${url.search}`.includes("@")))
-  if (url === null || isCut) {
-    return Result.fail(
-      "must be a valid URL: a port is at most 65535, and a user name and a password are percent-encoded"
-    )
-  }
-  const unknown = [...url.searchParams.keys()].find((name) => name !== "db")
-  if (unknown !== undefined) return Result.fail(`must not have the query parameter "${unknown}": only "db" is read`)
-  const databases = url.searchParams.getAll("db")
-  const decoded = Result.try(() => [url.pathname, url.username, url.password].map((part) => decodeURIComponent(part)))
-  if (Result.isFailure(decoded)) {
-    return Result.fail("must be percent-encoded correctly: a % is followed by two hexadecimal digits")
-  }
-  const [path, username, password] = decoded.success
-  if (scheme === "unix") {
-    if (url.host !== "" || path.length < 2) {
-      return Result.fail("must name the socket by its absolute path, as in unix:///run/redis.sock")
-    }
-  } else if (path.length > 1) {
-    databases.push(path.slice(1))
-  }
-  if (databases.length > 1) return Result.fail("must name the database once")
-  // AUTH needs both; some tools read a lone user name as the password, so neither meaning is assumed.
-  if (username !== "" && password === "") {
-    return Result.fail("must have a password where it has a user name")
-  }
-  return Result.succeed({
-    tls: scheme === "rediss",
-    path: scheme === "unix" ? path : undefined,
-    host: url.hostname === "" ? undefined : url.hostname,
-    port: url.port === "" ? undefined : Number(url.port),
-    database: databases.length === 0 ? undefined : index(databases[0]),
-    credentials: password === "" ? undefined : {
-      username: username === "" ? undefined : username,
-      password: Redacted.make(password)
-    }
-  })
-}
-
-const Url = Schema.Unknown.pipe(
+const UrlInput = Schema.Unknown.pipe(
   Schema.decodeTo(UrlParts, {
     decode: SchemaGetter.transformEffect((input) => {
       const text = Redacted.isRedacted(input) ? Redacted.value(input) : input
       if (typeof text !== "string") return Effect.fail(broken("must be text, or redacted text"))
-      return Effect.mapError(Effect.fromResult(parseUrl(text)), broken)
+      return Effect.fromResult(Result.mapBoth(Url.parseUrl(text), { onFailure: broken, onSuccess: withCredentials }))
     }),
     encode: SchemaGetter.forbidden(() => "options are only decoded")
   })
@@ -382,10 +389,9 @@ const Url = Schema.Unknown.pipe(
 // ----- decoding -----
 
 const Input = Schema.Struct({
-  url: Schema.optional(Url),
+  url: Schema.optional(UrlInput),
   ...location,
   tls: group(Schema.Union([Schema.Boolean, Tls]), "must be true, false or an object of TLS options"),
-  clientName: field(ClientName, "must be printable ASCII without spaces: servers refuse any other name"),
   credentials: Schema.optional(CredentialsInput),
   poolSize: field(atLeast(1), "must be an integer of at least 1: commands need a connection"),
   connectTimeout: field(
@@ -419,6 +425,10 @@ const Input = Schema.Struct({
       ),
       maxWorkers: field(Count, "must be \"auto\" or an integer of at least 1: a handoff needs a worker"),
       handoffQueueSize: field(Count, "must be \"auto\" or an integer of at least 1: a handoff waits in the queue"),
+      targets: field(
+        Schema.Union([Schema.Array(TargetHost), Schema.declare(isPredicate)]),
+        "must be an array of host names and IP addresses without ports, also *.example.com, or a predicate"
+      ),
       logLevel: field(LogLevelInput, "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3"),
       circuitBreaker: group(
         Schema.Struct({
@@ -440,6 +450,16 @@ const Input = Schema.Struct({
       ? { path: ["path"], issue: "must not be combined with host or port: it takes their place" }
       : undefined
   ))
+  .check(
+    Schema.makeFilter(({ maintenance, protocol, url }) =>
+      (protocol ?? url?.protocol) === 2 && maintenance?.mode === "enabled"
+        ? {
+          path: ["maintenance", "mode"],
+          issue: "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has"
+        }
+        : undefined
+    )
+  )
 
 /**
  * Everything a client needs to know, each field populated and valid.
@@ -459,9 +479,11 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
       Schema.TaggedStruct("Unix", { path: Schema.NonEmptyString })
     ]),
     tls: Schema.UndefinedOr(Tls),
+    family: Family,
     database: Index,
     clientName: Schema.UndefinedOr(ClientName),
     credentials: CredentialsEffect,
+    protocol: Protocol,
     poolSize: atLeast(1),
     connectTimeout: Schema.Duration,
     commandTimeout: Schema.Duration,
@@ -475,6 +497,7 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
       postHandoffRelaxedDuration: Schema.Duration,
       maxWorkers: atLeast(1),
       handoffQueueSize: atLeast(1),
+      targets: Schema.UndefinedOr(Schema.declare(isPredicate)),
       logLevel: LogLevel,
       circuitBreaker: Schema.Struct({ failures: atLeast(1), openDuration: Schema.Duration })
     })
@@ -492,8 +515,9 @@ const resolveEndpoint = ({ host, path, port, url }: typeof Input.Type): Endpoint
 }
 
 const resolveTls = ({ tls, url }: typeof Input.Type): TlsOptions | undefined => {
-  if (tls === undefined ? url?.tls === true : tls === true) return {}
-  return typeof tls === "object" ? tls : undefined
+  if (typeof tls === "object") return tls
+  if (!(tls ?? url?.tls ?? false)) return undefined
+  return url?.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: url.rejectUnauthorized }
 }
 
 /** A third of the pool, within 1 and 10, or what was asked for, but then no less than 10 (go-redis' rule). */
@@ -521,6 +545,7 @@ const resolveMaintenance = (
       (relaxedTimeout === undefined ? Duration.zero : Duration.times(relaxedTimeout, 2)),
     maxWorkers,
     handoffQueueSize: resolveQueueSize(input.handoffQueueSize ?? "auto", maxWorkers, poolSize),
+    targets: typeof input.targets === "object" ? Endpoint.isAt(input.targets.map(withoutBrackets)) : input.targets,
     logLevel: typeof logLevel === "number" ? LogLevel.literals[logLevel] : logLevel,
     circuitBreaker: {
       failures: input.circuitBreaker?.failures ?? defaults.breakerFailures,
@@ -534,9 +559,11 @@ const resolve = (input: typeof Input.Type): typeof ResolvedConfig.Encoded => {
   return {
     endpoint: resolveEndpoint(input),
     tls: resolveTls(input),
+    family: input.family ?? input.url?.family ?? 0,
     database: input.database ?? input.url?.database ?? defaults.database,
-    clientName: input.clientName,
+    clientName: input.clientName ?? input.url?.clientName,
     credentials: input.credentials ?? Effect.succeed(input.url?.credentials),
+    protocol: input.protocol ?? input.url?.protocol ?? "auto",
     poolSize,
     connectTimeout: input.connectTimeout ?? defaults.connectTimeout,
     commandTimeout: input.commandTimeout ?? defaults.commandTimeout,
@@ -584,17 +611,52 @@ const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfi
 }))
 
 /**
+ * A port, or a link to a container. Kubernetes gives every container a `REDIS_PORT` of this form, asked or not, when there
+ * is a service named `redis`.
+ */
+const EnvPort = Schema.String.pipe(
+  Schema.decodeTo(Schema.Struct({ linked: Schema.UndefinedOr(Schema.String), port: Schema.Int }), {
+    decode: SchemaGetter.transformEffect((
+      text
+    ): Effect.Effect<{ readonly linked: string | undefined; readonly port: number }, SchemaIssue.Issue> => {
+      if (/^\d{1,5}$/.test(text)) return Effect.succeed({ linked: undefined, port: Number(text) })
+      const link = /^tcp:\/\/([^/]+)\/?$/i.exec(text)?.[1]
+      const endpoint = link === undefined ? undefined : Result.getOrUndefined(Endpoint.parse(link))
+      return endpoint?._tag === "Tcp"
+        ? Effect.succeed({ linked: endpoint.host, port: endpoint.port })
+        : Effect.fail(broken("must be a port, or the link to a container: tcp://host:port"))
+    }),
+    encode: SchemaGetter.forbidden(() => "options are only decoded")
+  })
+)
+
+/** A link is nobody's choice: it gives way to a URL, and its host to a host. */
+const envLocation = EffectConfig.all({
+  url: optional(EffectConfig.Redacted("REDIS_URL")),
+  host: optional(EffectConfig.String("REDIS_HOST")),
+  port: optional(EffectConfig.schema(EnvPort, "REDIS_PORT"))
+}).pipe(
+  EffectConfig.map(({ host, port, url }) =>
+    port?.linked !== undefined && url !== undefined
+      ? { url, host, port: undefined }
+      : { url, host: host ?? port?.linked, port: port?.port }
+  )
+)
+
+/**
  * Reads options from environment variables. Every variable is optional; an empty one counts as not set.
  *
  * **Details**
  *
- * - `REDIS_URL` (kept redacted), `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DATABASE`,
- *   `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_POOL_SIZE`, `REDIS_CONNECT_TIMEOUT`,
- *   `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
+ * - `REDIS_URL` (kept redacted), `REDIS_HOST`, `REDIS_PORT` (also as Kubernetes and Docker set it, `tcp://host:port`;
+ *   then `REDIS_URL` and `REDIS_HOST` beat it), `REDIS_FAMILY` (`0`, `4`, `6`), `REDIS_USERNAME`, `REDIS_PASSWORD`,
+ *   `REDIS_DATABASE`, `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_PROTOCOL` (`auto`, `2`, `3`), `REDIS_POOL_SIZE`,
+ *   `REDIS_CONNECT_TIMEOUT`, `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
  * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
  *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),
  *   `REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION`, `REDIS_MAINTENANCE_MAX_WORKERS` (or `auto`),
- *   `REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE` (or `auto`), `REDIS_MAINTENANCE_LOG_LEVEL` (a name or 0 to 3).
+ *   `REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE` (or `auto`), `REDIS_MAINTENANCE_TARGETS` (hosts, separated by commas),
+ *   `REDIS_MAINTENANCE_LOG_LEVEL` (a name or 0 to 3).
  *
  * `Config.nested("CACHE")` turns them into `CACHE_REDIS_URL` and so on, for a second instance. What a variable says is
  * validated by `decode`; here it fails only where it cannot be read as a value of its type.
@@ -603,13 +665,13 @@ const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfi
  * @since 0.1.0
  */
 export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
-  url: optional(EffectConfig.Redacted("REDIS_URL")),
-  host: optional(EffectConfig.String("REDIS_HOST")),
-  port: optional(EffectConfig.Int("REDIS_PORT")),
+  location: envLocation,
+  family: optional(EffectConfig.schema(Family, "REDIS_FAMILY")),
   tls: optional(EffectConfig.Boolean("REDIS_TLS")),
   database: optional(EffectConfig.Int("REDIS_DATABASE")),
   clientName: optional(EffectConfig.String("REDIS_CLIENT_NAME")),
   credentials: envCredentials,
+  protocol: optional(EffectConfig.schema(Protocol, "REDIS_PROTOCOL")),
   poolSize: optional(EffectConfig.Int("REDIS_POOL_SIZE")),
   connectTimeout: optional(EffectConfig.Duration("REDIS_CONNECT_TIMEOUT")),
   commandTimeout: optional(EffectConfig.Duration("REDIS_COMMAND_TIMEOUT")),
@@ -628,6 +690,12 @@ export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
     postHandoffRelaxedDuration: optional(EffectConfig.Duration("REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION")),
     maxWorkers: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_MAX_WORKERS")),
     handoffQueueSize: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE")),
+    targets: optional(
+      EffectConfig.map(
+        EffectConfig.String("REDIS_MAINTENANCE_TARGETS"),
+        (text) => text.split(",").map((host) => host.trim()).filter((host) => host !== "")
+      )
+    ),
     logLevel: optional(EffectConfig.schema(LogLevelInput, "REDIS_MAINTENANCE_LOG_LEVEL"))
   })
-})
+}).pipe(EffectConfig.map(({ location, ...options }) => ({ ...location, ...options })))

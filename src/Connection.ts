@@ -31,27 +31,19 @@ import * as Socket from "effect/socket/Socket"
 import type { Credentials, EndpointType } from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import {
-  AuthenticationFailed,
   CommandTimeout,
   ConnectFailed,
   ConnectionLost,
   HitlessError,
   type HitlessErrorReason,
-  MaintenanceRefused,
   ProtocolViolation
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
-import {
-  leavesOpen,
-  Request,
-  type RequestOwner,
-  type Resume,
-  textOf,
-  withErrors,
-  type Words
-} from "./internal/request.ts"
+import { type Established, type Exchanged, type Greetings, HungUp, shakeHands } from "./internal/handshake.ts"
+import { leavesOpen, Request, type RequestOwner, textOf, withErrors, type Words } from "./internal/request.ts"
+import { type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
 import * as Transport from "./Transport.ts"
@@ -120,7 +112,10 @@ export interface Owner {
   readonly onPush: (connection: Connection, elements: ReadonlyArray<unknown>) => void
   /** A reply arrived that no request owns; `false` makes it a protocol violation. */
   readonly onUnowed: (connection: Connection, value: unknown) => boolean
-  /** The connection is closed. `orphans` are the requests still waiting: each is `Waiting` or `Written`. */
+  /**
+   * The connection is closed, and was `Ready` before: one that never was is the failure of `connect`. `orphans` are the
+   * requests still waiting: each is `Waiting` or `Written`.
+   */
   readonly onClosed: (connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>) => void
 }
 
@@ -133,6 +128,7 @@ export interface Owner {
 export interface Options {
   readonly endpoint: Endpoint
   readonly tls: Transport.TlsOptions | undefined
+  readonly family: Transport.OpenOptions["family"]
   /** Run once for this connection. */
   readonly credentials: Effect.Effect<Credentials | undefined>
   readonly clientName: string | undefined
@@ -141,6 +137,8 @@ export interface Options {
   readonly ask: Effect.Effect<EndpointType | undefined, never, Transport.Transport>
   /** Refused notifications, or a server without RESP3, fail the connection. */
   readonly required: boolean
+  /** What the client knows about how its peers are greeted. */
+  readonly greetings: Greetings
   /** From the dial to the last reply of the handshake, with all that it takes to know what to send. */
   readonly timeout: Duration.Duration
   /** How long a command usually has, in milliseconds: the measure of a server that has gone silent. */
@@ -148,14 +146,6 @@ export interface Options {
   readonly timeouts: Timeouts
   readonly owner: Owner
 }
-
-/**
- * How this library names itself to the server, with `CLIENT SETINFO`.
- *
- * @category constants
- * @since 0.1.0
- */
-export const library = { name: "hitless", version: "0.1.0" } as const
 
 let lastId = 0
 
@@ -173,12 +163,19 @@ export class Connection {
   readonly subject: string
   /** Set by the handshake. */
   protocol: 2 | 3 = 3
+  /** Whether the peer has shown so; of some others it is known that they hang up on commands they do not know. */
+  knowsHello = false
   support: Support = { _tag: "Unknown" }
+
+  /** Cuts the password that was sent on this connection out of what the peer says. */
+  scrub: Scrub = unscrubbed
 
   /** Why it closed; `undefined` before. */
   closedBy: HitlessErrorReason | undefined
   /** The first error reply of the handshake: why the server hangs up, if it does. */
   refusal: Resp.ErrorReply | undefined
+  /** Whether the peer closed the connection, and in order. */
+  hungUp = false
 
   private current: State = "Connecting"
   private readonly owner: Owner
@@ -220,6 +217,7 @@ export class Connection {
     this.decoder = Resp.makeDecoder({
       blobsAsBytes: () => this.written.peek()?.bytes === true,
       onReply: this.onReply,
+      onErrorText: (text) => this.scrub(text),
       onPush: (elements) => this.owner.onPush(this, elements)
     })
     this.timeouts.onClose(this.subject, () => {
@@ -284,6 +282,7 @@ export class Connection {
   /** Closes at once. Idempotent; the first cause counts. */
   close(cause: HitlessErrorReason): void {
     if (this.current === "Closed") return
+    const hadOwner = this.current !== "Connecting"
     this.transition("Closed")
     this.closedBy = cause
     this.decoder.stop()
@@ -298,7 +297,7 @@ export class Connection {
     // Nothing is owed to anybody now. Without this the socket of a peer that does not read would wait for its last bytes.
     this.runFork(Effect.ignore(this.writer.write(new Socket.CloseEvent())))
     this.runFork(Effect.andThen(Scope.close(this.scope, Exit.void), Deferred.succeed(this.done, undefined)))
-    this.owner.onClosed(this, cause, orphans)
+    if (hadOwner) this.owner.onClosed(this, cause, orphans)
   }
 
   /** Why requests fail when the connection ends for `detail`. */
@@ -307,7 +306,10 @@ export class Connection {
   }
 
   /** @internal Ends the handshake. */
-  ready(): void {
+  ready({ greeting, knowsHello, support }: Established): void {
+    this.protocol = greeting === "hello" || greeting === "login" ? 3 : 2
+    this.knowsHello = knowsHello
+    this.support = support
     this.transition("Ready")
   }
 
@@ -505,103 +507,22 @@ const rawOwner: RequestOwner = {
   onSettled: undefined
 }
 
-/** Sends a batch for the connection itself and gives its replies, error replies as values. */
+/** Sends a batch for the connection itself. */
 const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
-  Effect.callback<ReadonlyArray<unknown>, HitlessError>((resume) => {
+  Effect.callback<Exchanged>((resume) => {
+    const end = (replies: ReadonlyArray<unknown>) => {
+      const { closedBy, hungUp, refusal } = connection
+      // Who goes on after a refusal does not hang up for it.
+      if (closedBy === undefined) connection.refusal = undefined
+      resume(Effect.succeed({ replies, closedBy, hungUp, refusal }))
+    }
     // The peer may have hung up while the credentials were fetched, and then neither a reply nor a close will come.
-    const { closedBy } = connection
-    if (closedBy !== undefined) return resume(Effect.fail(new HitlessError({ reason: closedBy })))
-    const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, resume as Resume)
+    if (connection.closedBy !== undefined) return end([])
+    const ended = () => end(request.replies ?? [])
+    const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, ended)
     connection.send(request)
     return request
   })
-
-const isOk = (reply: unknown): boolean => reply === "OK"
-
-/** Servers without RESP3 answer `HELLO` so (docs/wire.md). */
-const speaksNoResp3 = (reply: Resp.ErrorReply): boolean =>
-  reply.code === "NOPROTO" || /unknown command/i.test(reply.message)
-
-const authCodes: ReadonlySet<string> = new Set(["NOAUTH", "WRONGPASS", "NOPERM"])
-
-const isAuthError = (reply: Resp.ErrorReply): boolean =>
-  authCodes.has(reply.code) || /invalid password|without any password/i.test(reply.message)
-
-const setInfo: ReadonlyArray<Words> = [
-  ["CLIENT", "SETINFO", "LIB-NAME", library.name],
-  ["CLIENT", "SETINFO", "LIB-VER", library.version]
-]
-
-const handshake = Effect.fnUntraced(function*(
-  connection: Connection,
-  options: Options
-): Effect.fn.Return<void, HitlessError, Transport.Transport> {
-  const at = { endpoint: connection.address, mayHaveExecuted: false }
-  const refuse = (reply: Resp.ErrorReply) =>
-    new HitlessError({
-      reason: isAuthError(reply)
-        ? new AuthenticationFailed({ ...at, detail: textOf(reply) })
-        : new ConnectFailed({ ...at, kind: "Rejected", detail: `the server answered ${textOf(reply)}` })
-    })
-  const credentials = yield* options.credentials
-  const ask = yield* options.ask
-  const select: ReadonlyArray<Words> = options.database === 0 ? [] : [["SELECT", options.database]]
-  const hello: Array<Resp.Arg> = ["HELLO", 3]
-  if (credentials !== undefined) {
-    hello.push("AUTH", credentials.username ?? "default", Redacted.value(credentials.password))
-  }
-  if (options.clientName !== undefined) hello.push("SETNAME", options.clientName)
-
-  const burst: Array<Words> = [hello, ...select, ...setInfo]
-  // Last, so that the answer to it is the end of the handshake (docs/wire.md).
-  if (ask !== undefined) {
-    burst.push(["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", ask])
-  }
-  let replies = yield* exchange(connection, burst)
-  let first = replies[0]
-  let answer = ask === undefined ? undefined : replies[replies.length - 1]
-
-  if (first instanceof Resp.ErrorReply && speaksNoResp3(first)) {
-    answer = first
-    connection.protocol = 2
-    const fallback: Array<Words> = [["PING"], ...select, ...setInfo]
-    if (options.clientName !== undefined) fallback.unshift(["CLIENT", "SETNAME", options.clientName])
-    if (credentials !== undefined) {
-      const password = Redacted.value(credentials.password)
-      fallback.unshift(
-        credentials.username === undefined ? ["AUTH", password] : ["AUTH", credentials.username, password]
-      )
-    }
-    if (!options.required) {
-      connection.refusal = undefined
-      replies = yield* exchange(connection, fallback)
-      first = replies.slice(0, fallback.length - setInfo.length).find((reply) => reply instanceof Resp.ErrorReply)
-    }
-  } else if (!(first instanceof Resp.ErrorReply) && options.database !== 0) {
-    first = replies[1]
-  }
-  if (first instanceof Resp.ErrorReply && !(options.required && connection.protocol === 2)) {
-    return yield* refuse(first)
-  }
-
-  if (ask !== undefined) {
-    if (isOk(answer)) {
-      connection.support = { _tag: "Supported", endpointType: ask }
-      return
-    }
-    const words = answer instanceof Resp.ErrorReply
-      ? textOf(answer)
-      : typeof answer === "string"
-      ? answer
-      : "neither OK nor an error"
-    connection.support = { _tag: "Refused", words }
-    if (options.required) {
-      return yield* new HitlessError({
-        reason: new MaintenanceRefused({ ...at, detail: `the server answered ${words}` })
-      })
-    }
-  }
-})
 
 const readLoop = (
   connection: Connection,
@@ -619,6 +540,7 @@ const readLoop = (
       onSuccess: () => Effect.void,
       onFailure: (error) =>
         Effect.sync(() => {
+          connection.hungUp = error.reason._tag === "SocketCloseError"
           if (connection.state === "Connecting") {
             const { refusal } = connection
             const failure = refusal === undefined
@@ -627,7 +549,7 @@ const readLoop = (
             connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
           } else {
             connection.close(connection.lost(
-              error.reason._tag === "SocketCloseError"
+              connection.hungUp
                 ? "the server closed the connection"
                 : Transport.connectFailure(error).detail
             ))
@@ -642,8 +564,9 @@ const readLoop = (
  * **Details**
  *
  * `HELLO 3` with credentials and name, `SELECT`, `CLIENT SETINFO` (errors ignored), `CLIENT MAINT_NOTIFICATIONS` last.
- * Where the server refuses `HELLO` and notifications are not required, the same connection goes on in RESP2. The
- * surrounding scope owns the connection; a dial that fails, times out or is interrupted at any byte leaves nothing open.
+ * Where the peer refuses `HELLO` and notifications are not required, the same connection goes on in RESP2; one that hangs
+ * up on it is dialled once more and told the bare words. The surrounding scope owns the connection; a dial that fails,
+ * times out or is interrupted at any byte leaves nothing open.
  *
  * Fails with `ConnectFailed`, `AuthenticationFailed`, `MaintenanceRefused` or `ProtocolViolation`.
  *
@@ -679,9 +602,41 @@ const open = Effect.fnUntraced(function*(
   options: Options,
   scope: Scope.Closeable
 ): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
+  const { clientName, database, greetings, required } = options
+  const clock = yield* Clock.Clock
+  const address = format(options.endpoint)
+
+  const greet = Effect.fnUntraced(function*(
+    first: Established
+  ): Effect.fn.Return<Connection, HitlessError | HungUp, Transport.Transport> {
+    const connection = yield* dial(options, yield* Scope.fork(scope))
+    const credentials = yield* options.credentials
+    if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
+    const session = { credentials, ask: yield* options.ask, clientName, database }
+    const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
+    const established = yield* shakeHands((batch) => exchange(connection, batch), first, terms)
+    greetings.learn(address, established, monotonicMillis(clock))
+    connection.ready(established)
+    return connection
+  })
+
+  return yield* greet(greetings.first(address, monotonicMillis(clock))).pipe(
+    Effect.catchIf((error) => error instanceof HungUp, (hungUp) => {
+      const again = greetings.afterHangUp(hungUp)
+      return again === undefined ? Effect.fail(hungUp) : greet(again)
+    }),
+    Effect.mapError((error) => error instanceof HungUp ? error.error : error)
+  )
+})
+
+/** Opens the socket and starts to read from it; `scope` owns both. */
+const dial = Effect.fnUntraced(function*(
+  options: Options,
+  scope: Scope.Closeable
+): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
   const transport = yield* Transport.Transport
   const context = yield* Effect.context<never>()
-  const socket = yield* transport.open(options.endpoint, { tls: options.tls })
+  const socket = yield* transport.open(options.endpoint, { tls: options.tls, family: options.family })
   const pull = yield* Socket.readerBytes(socket).pipe(
     Scope.provide(scope),
     Effect.mapError((error) =>
@@ -700,7 +655,5 @@ const open = Effect.fnUntraced(function*(
   // reader stops, then the socket goes.
   yield* Effect.forkIn(readLoop(connection, pull), scope, { startImmediately: true })
   yield* Scope.addFinalizer(scope, Effect.sync(() => connection.close(connection.lost("its scope was closed"))))
-  yield* handshake(connection, options)
-  connection.ready()
   return connection
 })

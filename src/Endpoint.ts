@@ -56,7 +56,8 @@ export const format = (self: Endpoint): string =>
     ? `[${self.host}]:${self.port}`
     : `${self.host}:${self.port}`
 
-const isIp = (host: string): boolean => Result.isSuccess(NetAddress.ipFromString(host))
+/** Whether a host is an IP address and not a name. @internal */
+export const isIp = (host: string): boolean => Result.isSuccess(NetAddress.ipFromString(host))
 
 const isIpv6 = (host: string): boolean => host.includes(":") && isIp(host)
 
@@ -95,6 +96,30 @@ export const parse = (text: string): Result.Result<Endpoint, string> => {
   // The last group of an address is read as a port wherever it can be one: servers write the port (docs/wire.md).
   if (isIpv6(host) && (isPort(port) || !isIpv6(text))) return withPort(host, port)
   return isIpv6(text) ? withPort(text, undefined) : Result.fail("it is neither host:port nor an IPv6 address")
+}
+
+/** One spelling for each name and address. */
+const canonicalHost = (host: string): string =>
+  Result.match(NetAddress.ipFromString(host), {
+    onFailure: () => host.toLowerCase().replace(/\.$/, ""),
+    onSuccess: NetAddress.formatIp
+  })
+
+/**
+ * Makes the predicate that holds for endpoints at one of these hosts: names and IP addresses, and `*.example.com` for
+ * every name below `example.com`.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isAt = (hosts: ReadonlyArray<string>): (self: Endpoint) => boolean => {
+  const exact = new Set(hosts.map(canonicalHost))
+  const suffixes = [...exact].filter((host) => host.startsWith("*.")).map((host) => host.slice(1))
+  return (self) => {
+    if (self._tag === "Unix") return false
+    const host = canonicalHost(self.host)
+    return exact.has(host) || (!isIp(host) && suffixes.some((suffix) => host.endsWith(suffix)))
+  }
 }
 
 /**

@@ -21,7 +21,8 @@ const seconds = (name: string, description: string) =>
   })
 
 /**
- * Handoffs that ended, by `result`: `success` or `failure`.
+ * Handoffs that ended, by `result`: `success` or `failure`; and moves to a target that `maintenance.targets` does not
+ * allow, as `refused`.
  *
  * @category constants
  * @since 0.1.0
@@ -256,6 +257,10 @@ export class Recorder {
   handoffEnded(result: "success" | "failure", millis: number): void {
     this.update(handoffs, 1, { result })
     this.update(handoffDuration, millis / 1000, { result })
+  }
+
+  moveRefused(): void {
+    this.update(handoffs, 1, { result: "refused" })
   }
 
   /** Counts a failure by its reason's tag, or by the code of the server's error reply. */

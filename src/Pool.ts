@@ -47,6 +47,7 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { isReadOnly } from "./internal/commands.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
+import { Greetings } from "./internal/handshake.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
@@ -54,7 +55,7 @@ import { passingCode, type Request, type RequestOwner, type Site, type Words } f
 import { Recorder } from "./Metrics.ts"
 import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
 import { Timeouts } from "./Timeouts.ts"
-import { Transport } from "./Transport.ts"
+import { tlsFor, Transport } from "./Transport.ts"
 
 /**
  * What a slot holds.
@@ -181,6 +182,8 @@ export class Pool implements Owner, RequestOwner {
   /** What each endpoint answered when it was asked for notifications, and when. */
   readonly support = new Map<string, { readonly support: Support; readonly at: number }>()
 
+  /** How its endpoints are greeted. */
+  private readonly greetings: Greetings
   /** Set only where somebody looks at every command. */
   readonly onSettled: RequestOwner["onSettled"]
 
@@ -217,6 +220,7 @@ export class Pool implements Owner, RequestOwner {
     moves: Queue.Queue<Move>
   ) {
     this.config = config
+    this.greetings = new Greetings(config.protocol)
     this.transport = transport
     this.random = Context.get(context, Random.Random)
     this.scope = scope
@@ -477,7 +481,7 @@ export class Pool implements Owner, RequestOwner {
       this.recorder.notified("malformed")
       this.log("Warn", "a maintenance notification could not be read and was ignored", {
         endpoint: connection.address,
-        why: decoded.failure
+        why: connection.scrub(decoded.failure)
       })
       return
     }
@@ -511,7 +515,28 @@ export class Pool implements Owner, RequestOwner {
     }
   }
 
+  /** Whether `maintenance.targets` lets credentials go there; a predicate that throws does not. */
+  private mayFollow({ retiring, target }: Move): boolean {
+    const { targets } = this.config.maintenance
+    if (targets === undefined) return true
+    let why = "maintenance.targets does not allow the target"
+    try {
+      // A predicate that is not typed may give a promise.
+      if (targets(target) === true) return true
+    } catch {
+      why = "the predicate maintenance.targets threw"
+    }
+    this.recorder.moveRefused()
+    this.log("Warn", "a move was not followed, its connections serve until the server closes them", {
+      from: format(retiring),
+      to: format(target),
+      why
+    })
+    return false
+  }
+
   private beginMove(move: Move): void {
+    if (!this.mayFollow(move)) return
     this.override.set(move)
     this.lastMove = move
     Queue.offerUnsafe(this.moves, move)
@@ -649,7 +674,7 @@ export class Pool implements Owner, RequestOwner {
   /** Which kind of address to ask an endpoint for; `undefined` to not ask. */
   private askFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined> {
     const { endpointType, mode } = this.config.maintenance
-    if (mode === "disabled") return Effect.undefined
+    if (mode === "disabled" || this.config.protocol === 2) return Effect.undefined
     const known = this.support.get(format(endpoint))
     if (mode === "auto" && known?.support._tag === "Refused" && this.now() < known.at + askAgainAfter) {
       return Effect.undefined
@@ -680,12 +705,14 @@ export class Pool implements Owner, RequestOwner {
       const { config } = this
       return connect({
         endpoint,
-        tls: config.tls,
+        tls: tlsFor(config.tls, config.endpoint, endpoint),
+        family: config.family,
         credentials: config.credentials,
         clientName: config.clientName,
         database: config.database,
         ask: this.askFor(endpoint),
         required: config.maintenance.mode === "enabled",
+        greetings: this.greetings,
         timeout,
         commandTimeout: Duration.toMillis(config.commandTimeout),
         timeouts: this.timeouts,

@@ -95,6 +95,8 @@ export interface Handler {
   readonly blobsAsBytes: () => boolean
   /** `hasErrors` tells that there may be error replies inside the value; it says nothing about the value itself. */
   readonly onReply: (value: unknown, hasErrors: boolean) => void
+  /** What the text of an error reply becomes before anybody sees it; it stays as it is unless given. */
+  readonly onErrorText?: ((text: string) => string) | undefined
   /** A push, between two replies; its blobs are strings. One beyond the limits has one element, `Unreadable`. */
   readonly onPush: (elements: ReadonlyArray<unknown>) => void
 }
@@ -1343,7 +1345,8 @@ class DecoderImpl implements Decoder {
     if (this.depth > 0) {
       this.hasErrors = true
     }
-    this.deliver(new ErrorReply(text))
+    const { onErrorText } = this.handler
+    this.deliver(new ErrorReply(onErrorText === undefined ? text : onErrorText(text)))
   }
 
   /** The end of a streamed aggregate. */

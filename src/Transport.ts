@@ -9,11 +9,12 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
 import type * as Redacted from "effect/Redacted"
 import type * as Socket from "effect/socket/Socket"
-import type { Endpoint } from "./Endpoint.ts"
+import { type Endpoint, isIp } from "./Endpoint.ts"
 import type { ConnectFailureKind } from "./HitlessError.ts"
 
 /**
@@ -22,7 +23,9 @@ import type { ConnectFailureKind } from "./HitlessError.ts"
  * **Details**
  *
  * The peer is verified against the system's roots, or `ca` when given, unless `rejectUnauthorized` is `false`.
- * `servername` is the name used for SNI and for the certificate check; without it the endpoint's host name is used.
+ * `servername` is what the certificate is checked for, and the name of SNI unless it is an IP address; without it the
+ * endpoint's host is used. A connection to the target of a move is checked for the target where that is a name, and for
+ * the same as before where it is an IP address.
  *
  * @category models
  * @since 0.1.0
@@ -34,6 +37,43 @@ export interface TlsOptions {
   readonly key?: Redacted.Redacted<string | Uint8Array> | undefined
   readonly passphrase?: Redacted.Redacted<string> | undefined
   readonly rejectUnauthorized?: boolean | undefined
+}
+
+/**
+ * The TLS options for a dial to `endpoint` by a client that was configured for another.
+ *
+ * @internal
+ */
+export const tlsFor = (
+  tls: TlsOptions | undefined,
+  configured: Endpoint,
+  endpoint: Endpoint
+): TlsOptions | undefined => {
+  const host = configured._tag === "Tcp" ? configured.host : undefined
+  if (tls === undefined || endpoint._tag === "Unix" || endpoint.host === host) return tls
+  const configuredName = host === undefined || isIp(host) ? undefined : host
+  const servername = isIp(endpoint.host) ? tls.servername ?? configuredName : endpoint.host
+  return servername === undefined ? tls : { ...tls, servername }
+}
+
+/**
+ * TLS options that no connection can be made with: the cause of the `SocketOpenError` that a transport fails with. The
+ * message names the option.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnusableTls extends Data.TaggedError("UnusableTls")<{ readonly message: string }> {}
+
+/**
+ * How an endpoint is dialled: in plain or by TLS, and which addresses of its name: IPv4's, IPv6's, or both (0).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface OpenOptions {
+  readonly tls: TlsOptions | undefined
+  readonly family?: 0 | 4 | 6 | undefined
 }
 
 /**
@@ -49,10 +89,7 @@ export interface TlsOptions {
  * @since 0.1.0
  */
 export class Transport extends Context.Service<Transport, {
-  readonly open: (
-    endpoint: Endpoint,
-    options: { readonly tls: TlsOptions | undefined }
-  ) => Effect.Effect<Socket.Socket>
+  readonly open: (endpoint: Endpoint, options: OpenOptions) => Effect.Effect<Socket.Socket>
   readonly resolve: (host: string) => Effect.Effect<ReadonlyArray<string>, Dns.DnsError>
 }>()("hitless/Transport") {}
 
@@ -82,6 +119,7 @@ export const connectFailure = (
   if (reason._tag === "SocketOpenError" && reason.kind === "Timeout") {
     return { kind: "TimedOut", detail: "no answer within the time allowed" }
   }
+  if (reason.cause instanceof UnusableTls) return { kind: "Untrusted", detail: reason.cause.message }
   const code = codeOf(reason.cause)
   switch (code) {
     case "ECONNREFUSED":

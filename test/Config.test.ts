@@ -31,8 +31,10 @@ describe("Config", () => {
         assert.deepStrictEqual(config, {
           endpoint: Endpoint.tcp("localhost", 6379),
           tls: undefined,
+          family: 0,
           database: 0,
           clientName: undefined,
+          protocol: "auto",
           poolSize: 10,
           connectTimeout: Duration.seconds(5),
           commandTimeout: Duration.seconds(3),
@@ -46,6 +48,7 @@ describe("Config", () => {
             postHandoffRelaxedDuration: Duration.seconds(20),
             maxWorkers: 3,
             handoffQueueSize: 10,
+            targets: undefined,
             logLevel: "Warn",
             circuitBreaker: { failures: 5, openDuration: Duration.seconds(60) }
           }
@@ -60,9 +63,11 @@ describe("Config", () => {
           port: undefined,
           path: undefined,
           tls: undefined,
+          family: undefined,
           database: undefined,
           clientName: undefined,
           credentials: undefined,
+          protocol: undefined,
           poolSize: undefined,
           connectTimeout: undefined,
           commandTimeout: undefined,
@@ -160,6 +165,7 @@ describe("Config", () => {
           postHandoffRelaxedDuration: Duration.zero,
           maxWorkers: 12,
           handoffQueueSize: 4,
+          targets: undefined,
           logLevel: "Debug",
           circuitBreaker: { failures: 1, openDuration: Duration.minutes(1) }
         })
@@ -305,7 +311,7 @@ describe("Config", () => {
         { url: Redacted.make(1) },
         { url: new URL("redis://cache") }
       ]],
-      ["url", "must start with redis://, rediss:// or unix://", [
+      ["url", "must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://", [
         { url: "" },
         { url: "cache:6379" },
         { url: "http://cache" },
@@ -324,9 +330,12 @@ describe("Config", () => {
       ["url", "must be percent-encoded correctly: a % is followed by two hexadecimal digits", [
         { url: "redis://:100%@cache" }
       ]],
-      ["url", "must not have the query parameter \"protocol\": only \"db\" is read", [
-        { url: "redis://cache?db=1&protocol=3" }
-      ]],
+      [
+        "url",
+        "must not have the query parameter \"verify\": " +
+        "only db, database, protocol, family, client_name, clientName, ssl_cert_reqs are read",
+        [{ url: "redis://cache?db=1&verify=3" }]
+      ],
       ["url", "must name the database once", [{ url: "redis://cache/1?db=1" }, { url: "redis://cache?db=1&db=2" }]],
       ["url", "must have a password where it has a user name", [{ url: "redis://ann@cache" }]],
       ["url", unixUrl, [{ url: "unix://" }, { url: "unix:///" }, { url: "unix://run/redis.sock" }]],
@@ -396,6 +405,12 @@ describe("Config", () => {
         { credentials: { password: Redacted.make(1) } }
       ]],
       ["credentials.user", "is not an option", [{ credentials: { user: "a", password: Redacted.make("hunter2") } }]],
+      ["protocol", "must be \"auto\", 2 or 3", [{ protocol: 1 }, { protocol: "3" }, { protocol: null }]],
+      [
+        "maintenance.mode",
+        "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has",
+        [{ protocol: 2, maintenance: { mode: "enabled" } }]
+      ],
       ["poolSize", "must be an integer of at least 1: commands need a connection", [
         { poolSize: 0 },
         { poolSize: 2.5 },
@@ -468,6 +483,20 @@ describe("Config", () => {
         { maintenance: { handoffQueueSize: 0 } },
         { maintenance: { handoffQueueSize: Number.NaN } }
       ]],
+      [
+        "maintenance.targets",
+        "must be an array of host names and IP addresses without ports, also *.example.com, or a predicate",
+        [
+          { maintenance: { targets: "cache" } },
+          { maintenance: { targets: ["cache:6379"] } },
+          { maintenance: { targets: ["*"] } },
+          { maintenance: { targets: ["*.*.example.com"] } },
+          { maintenance: { targets: ["redis://cache"] } },
+          { maintenance: { targets: [""] } },
+          { maintenance: { targets: [1] } },
+          { maintenance: { targets: null } }
+        ]
+      ],
       ["maintenance.logLevel", "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3", [
         { maintenance: { logLevel: "warn" } },
         { maintenance: { logLevel: 4 } }
@@ -637,11 +666,13 @@ describe("Config", () => {
             REDIS_URL: "redis://cache/1",
             REDIS_HOST: "other",
             REDIS_PORT: "7000",
+            REDIS_FAMILY: "6",
             REDIS_USERNAME: "ann",
             REDIS_PASSWORD: "hunter2",
             REDIS_DATABASE: "2",
             REDIS_TLS: "true",
             REDIS_CLIENT_NAME: "app",
+            REDIS_PROTOCOL: "3",
             REDIS_POOL_SIZE: "100",
             REDIS_CONNECT_TIMEOUT: "1 second",
             REDIS_COMMAND_TIMEOUT: "Infinity",
@@ -662,8 +693,10 @@ describe("Config", () => {
         assert.deepStrictEqual(config, {
           endpoint: Endpoint.tcp("other", 7000),
           tls: {},
+          family: 6,
           database: 2,
           clientName: "app",
+          protocol: 3,
           poolSize: 100,
           connectTimeout: Duration.seconds(1),
           commandTimeout: Duration.infinity,
@@ -677,6 +710,7 @@ describe("Config", () => {
             postHandoffRelaxedDuration: Duration.minutes(1),
             maxWorkers: 20,
             handoffQueueSize: 50,
+            targets: undefined,
             logLevel: "Debug",
             circuitBreaker: { failures: 5, openDuration: Duration.seconds(60) }
           }
@@ -722,6 +756,7 @@ describe("Config", () => {
       ["REDIS_TLS", "perhaps"],
       ["REDIS_CONNECT_TIMEOUT", "5000"],
       ["REDIS_RETRY", "all"],
+      ["REDIS_PROTOCOL", "4"],
       ["REDIS_MAINTENANCE_MODE", "on"],
       ["REDIS_MAINTENANCE_RELAXED_TIMEOUT", "on"],
       ["REDIS_MAINTENANCE_LOG_LEVEL", "4"]
@@ -768,7 +803,7 @@ describe("Config", () => {
             { url: "http://ann:hunter2@cache" },
             { url: "redis://ann:hunter2@cache:65536" },
             { url: "redis://ann:hunter2@cache:0/main?db=1" },
-            { url: "redis://ann:hunter2@cache?protocol=3" },
+            { url: "redis://ann:hunter2@cache?protocol=hunter2" },
             { url: "redis://ann:hunter2%@cache" },
             { url: "redis://ann:12#hunter2@cache" },
             { url: "redis://ann:12/hunter2@cache" },

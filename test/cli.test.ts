@@ -325,7 +325,10 @@ describe("hitless", () => {
       const expectations = [
         [["demo", "--seconds", "3"], `at least ${shortestRun}`],
         [["demo", "--seconds", "many"], "--seconds"],
-        [["demo", "--upstream", "http://localhost"], "--upstream must start with redis://, rediss:// or unix://"],
+        [
+          ["demo", "--upstream", "http://localhost"],
+          "--upstream must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://"
+        ],
         [["demo", "--upstream", "redis://127.0.0.1:1"], "--upstream: Could not connect to 127.0.0.1:1"],
         [["demo", "--svg", "/nowhere/x.svg"], "--svg: nothing can be written to /nowhere"],
         [["demo", "--secnds", "9"], "--seconds"]

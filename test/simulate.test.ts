@@ -301,7 +301,10 @@ describe("hitless simulate", () => {
         [["--builder", "upgrade"], "--builder"],
         [["--repeat", "0"], "at least 1"],
         [["--maintenance", "maybe"], "--maintenance"],
-        [["--upstream", "http://localhost"], "--upstream must start with redis://, rediss:// or unix://"],
+        [
+          ["--upstream", "http://localhost"],
+          "--upstream must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://"
+        ],
         [["--jsn"], "--jsn"]
       ] as const
       for (const [args, words] of expectations) {

@@ -53,7 +53,7 @@ export const deploy = Effect.fnUntraced(function*(
   const nodes = yield* SimulatedRedis.make({
     listen: (port) => NodeSocketServer.make({ host: "127.0.0.1", port, noDelay: true }),
     nodes: nodeNames,
-    upstream: upstream && network.open(upstream.endpoint, { tls: upstream.tls })
+    upstream: upstream && network.open(upstream.endpoint, upstream)
   })
   let serving: string = nodeNames[0]
   const lead = (_name: string, node: string | null) =>

@@ -233,7 +233,7 @@ export const simulate = Effect.fnUntraced(function*(options: SimulateOptions) {
     nodes,
     maintenance,
     users: password && { default: password },
-    upstream: upstream && network.open(upstream.config.endpoint, { tls: upstream.config.tls }),
+    upstream: upstream && network.open(upstream.config.endpoint, upstream.config),
     // A node begins on port 0, and asks for the port it had when it accepts again.
     listen: (again, node) => {
       const first = port === 0 ? 0 : port + nodes.indexOf(node)

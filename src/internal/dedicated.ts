@@ -14,6 +14,7 @@ import type { Pool } from "../Pool.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
 import { blocksFor, flawOf, refusalOf, refused, takeBytes } from "./commands.ts"
 import { Request, type RequestOwner, serverReplied, type Site } from "./request.ts"
+import { scrubber } from "./secrets.ts"
 
 class Dedicated implements Owner, RequestOwner {
   readonly onSettled: RequestOwner["onSettled"]
@@ -66,6 +67,7 @@ export const reserve = Effect.fnUntraced(function*(pool: Pool) {
   const owner = new Dedicated(pool)
   const connection = yield* pool.dedicated(owner)
   const commandTimeout = Duration.toMillis(pool.config.commandTimeout)
+  const ownScrub = connection.scrub
   return (command: string, args: ReadonlyArray<Arg>): Effect.Effect<unknown, HitlessError> =>
     Effect.callback((resume) => {
       const words = [command, ...args]
@@ -75,8 +77,15 @@ export const reserve = Effect.fnUntraced(function*(pool: Pool) {
       const timeout = refusal === undefined ? commandTimeout + blocksFor(words) : commandTimeout
       const request = new Request(owner, "command", words, undefined, false, timeout, pool.now(), resume)
       if (refusal !== undefined) request.fail(refusal)
-      else if (connection.state === "Ready") connection.send(request)
-      else {
+      else if (connection.state === "Ready") {
+        if (command.toUpperCase() === "AUTH") {
+          // From here on its user's password is in what it was told, too.
+          const password = args.at(-1) ?? ""
+          const scrub = scrubber(password instanceof Uint8Array ? password : String(password))
+          connection.scrub = (text) => scrub(ownScrub(text))
+        }
+        connection.send(request)
+      } else {
         request.fail(
           new HitlessError({
             reason: new ConnectionLost({

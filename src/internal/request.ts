@@ -176,8 +176,8 @@ const isRefusal = (reply: unknown): reply is ErrorReply =>
   reply instanceof ErrorReply && didNotRunCodes.has(reply.code) && wasNotBegun(reply)
 
 /**
- * The text of an error reply without the arguments that Redis quotes in it: `HELLO 3 AUTH …` on a server that does not
- * know `HELLO` would otherwise show the password.
+ * The text of an error reply without the arguments that Redis quotes in it; a connection's own password is in no text that
+ * it receives.
  *
  * @internal
  */

@@ -13,36 +13,101 @@ import * as Layer from "effect/Layer"
 import * as Dns from "effect/net/Dns"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Redacted from "effect/Redacted"
+import * as Socket from "effect/socket/Socket"
+import * as Crypto from "node:crypto"
 import * as Net from "node:net"
-import type * as Tls from "node:tls"
+import * as Tls from "node:tls"
 import type { Endpoint } from "../Endpoint.ts"
-import { type TlsOptions, Transport } from "../Transport.ts"
+import { type OpenOptions, type TlsOptions, Transport, UnusableTls } from "../Transport.ts"
 
 /** How long a TCP connection is idle before the kernel probes it, in milliseconds: what node-redis uses. */
 const keepAliveInitialDelay = 5000
 
-const address = (endpoint: Endpoint): Net.NetConnectOpts =>
+const address = (endpoint: Endpoint, family: OpenOptions["family"]): Net.NetConnectOpts =>
   endpoint._tag === "Unix"
     ? { path: endpoint.path }
-    : { host: endpoint.host, port: endpoint.port, noDelay: true, keepAlive: true, keepAliveInitialDelay }
+    : {
+      host: endpoint.host,
+      port: endpoint.port,
+      family: family ?? 0,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay
+    }
 
 const text = (value: string | Uint8Array): string | Buffer => typeof value === "string" ? value : Buffer.from(value)
 
-const secure = (endpoint: Endpoint, tls: TlsOptions): Tls.ConnectionOptions => {
-  const name = tls.servername ?? (endpoint._tag === "Tcp" ? endpoint.host : undefined)
-  return {
-    ...address(endpoint),
-    // An IP address is not a legal SNI name; without one the certificate is checked against the address itself.
-    ...(name === undefined || Net.isIP(name) !== 0 ? {} : { servername: name }),
-    ...(tls.ca === undefined
-      ? {}
-      : { ca: typeof tls.ca === "string" || tls.ca instanceof Uint8Array ? text(tls.ca) : tls.ca.map(text) }),
-    ...(tls.cert === undefined ? {} : { cert: text(tls.cert) }),
-    ...(tls.key === undefined ? {} : { key: text(Redacted.value(tls.key)) }),
-    ...(tls.passphrase === undefined ? {} : { passphrase: Redacted.value(tls.passphrase) }),
-    ...(tls.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: tls.rejectUnauthorized })
+const isUsable = (options: Tls.SecureContextOptions): boolean => {
+  try {
+    Tls.createSecureContext(options)
+    return true
+  } catch {
+    return false
   }
 }
+
+const faultOf = (tls: TlsOptions, { cert, key, passphrase }: Tls.SecureContextOptions): string => {
+  if (!isUsable({ cert })) return "tls.cert is no certificate in PEM form"
+  if (isUsable({ key, passphrase })) return "tls.key is not the private key of tls.cert"
+  if (!String(key).includes("ENCRYPTED")) return "tls.key is no private key in PEM form"
+  return tls.passphrase === undefined
+    ? "tls.key is encrypted and there is no tls.passphrase"
+    : "tls.key cannot be decrypted with tls.passphrase"
+}
+
+const codeOf = (cause: unknown): string => cause instanceof Error && "code" in cause ? ` (${cause.code})` : ""
+
+/** The certificates and the key that the options give; OpenSSL's words for what is wrong with them name no option. */
+const secureContext = (tls: TlsOptions): Effect.Effect<Tls.SecureContext, UnusableTls> =>
+  Effect.suspend(() => {
+    const authorities = tls.ca === undefined ? undefined : [tls.ca].flat().map(text)
+    const options: Tls.SecureContextOptions = {
+      ca: authorities,
+      cert: tls.cert && text(tls.cert),
+      key: tls.key && text(Redacted.value(tls.key)),
+      passphrase: tls.passphrase && Redacted.value(tls.passphrase)
+    }
+    return Effect.andThen(
+      Effect.try({
+        // OpenSSL takes no notice of an authority that is no certificate.
+        try: () => authorities?.forEach((authority) => new Crypto.X509Certificate(authority)),
+        catch: (cause) => new UnusableTls({ message: `tls.ca is no certificate in PEM form${codeOf(cause)}` })
+      }),
+      Effect.try({
+        try: () => Tls.createSecureContext(options),
+        catch: (cause) => new UnusableTls({ message: `${faultOf(tls, options)}${codeOf(cause)}` })
+      })
+    )
+  })
+
+/** What the certificate is checked for. An IP address is not a legal name for SNI. */
+const identity = (name: string | undefined): Tls.ConnectionOptions =>
+  name === undefined
+    ? {}
+    : Net.isIP(name) === 0
+    ? { servername: name }
+    : { checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate) }
+
+const openTls = (
+  endpoint: Endpoint,
+  tls: TlsOptions,
+  family: OpenOptions["family"]
+): Effect.Effect<Socket.Socket> =>
+  Effect.matchEffect(secureContext(tls), {
+    onFailure: (cause) =>
+      NodeSocket.fromDuplex(
+        Effect.fail(new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) }))
+      ),
+    onSuccess: (secureContext) =>
+      NodeSocket.makeTls({
+        ...address(endpoint, family),
+        ...identity(
+          tls.servername?.replace(/^\[(.*)\]$/, "$1") ?? (endpoint._tag === "Tcp" ? endpoint.host : undefined)
+        ),
+        secureContext,
+        ...(tls.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: tls.rejectUnauthorized })
+      })
+  })
 
 /**
  * Provides `Transport` over Node's sockets.
@@ -54,10 +119,10 @@ export const layer: Layer.Layer<Transport> = Layer.effect(
   Transport,
   Effect.map(Dns.Dns, (dns) =>
     Transport.of({
-      open: (endpoint, { tls }) =>
+      open: (endpoint, { family, tls }) =>
         tls === undefined
-          ? NodeSocket.makeNet(address(endpoint))
-          : Effect.suspend(() => NodeSocket.makeTls(secure(endpoint, tls))),
+          ? NodeSocket.makeNet(address(endpoint, family))
+          : openTls(endpoint, tls, family),
       resolve: (host) =>
         Net.isIP(host) === 0
           ? Effect.map(dns.lookup(host), (addresses) => addresses.map(NetAddress.formatIp))

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Resp } from "hitless"
 import * as Net from "node:net"
+import * as Tls from "node:tls"
 
 export interface RawConnection {
   /** Connections are numbered from 1 on. */
@@ -24,14 +25,15 @@ export interface RawServer {
 export const answerHandshake = ([command]: ReadonlyArray<string>): string | undefined =>
   command === "HELLO" ? "%1\r\n$5\r\nproto\r\n:3\r\n" : command === "CLIENT" ? "+OK\r\n" : undefined
 
-/** Listens on a free port; `answer` gives the bytes that answer a command, or nothing. */
+/** Listens on a free port, with TLS where that is given; `answer` gives the bytes that answer a command, or nothing. */
 export const rawServer = (
-  answer: (words: ReadonlyArray<string>, connection: RawConnection) => string | undefined
+  answer: (words: ReadonlyArray<string>, connection: RawConnection) => string | undefined,
+  tls?: Tls.TlsOptions
 ): Effect.Effect<RawServer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const connections: Array<RawConnection> = []
     const closed: Array<number> = []
-    const server = Net.createServer((socket) => {
+    const accept = (socket: Net.Socket) => {
       const connection = { id: connections.length + 1, socket }
       connections.push(connection)
       // A command is an array of blobs, and so a reply to who reads it.
@@ -47,7 +49,8 @@ export const rawServer = (
       // A client that hangs up without reading is one of the cases.
       socket.on("error", () => {})
       socket.on("close", () => closed.push(connection.id))
-    })
+    }
+    const server = tls === undefined ? Net.createServer(accept) : Tls.createServer(tls, accept)
     yield* Effect.callback<void>((resume) => {
       server.listen(0, "127.0.0.1", () => resume(Effect.void))
     })

@@ -19,6 +19,8 @@ export interface Certificates {
   readonly ca: Certificate
   /** For `localhost` and `127.0.0.1`. */
   readonly server: Certificate
+  /** For `10.9.8.7`, `fd00::7` and `redis.example`, where nobody listens. */
+  readonly elsewhere: Certificate
   readonly client: Certificate
 }
 
@@ -53,6 +55,7 @@ export const makeCertificates: Effect.Effect<Certificates, never, Scope.Scope> =
   return {
     ca: read("ca"),
     server: signed("server", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+    elsewhere: signed("elsewhere", "subjectAltName=IP:10.9.8.7,IP:fd00::7,DNS:redis.example"),
     client: signed("client", "extendedKeyUsage=clientAuth")
   }
 })

@@ -1,0 +1,337 @@
+/**
+ * The one handshake of every connection (docs/wire.md, Handshake): what is said first, and what the answers mean.
+ *
+ * What a connection has to be before it serves is its `Session`. A `Greeting` turns that into steps, which leave as one
+ * burst and whose replies are all consumed.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type { Credentials, EndpointType, Protocol } from "../Config.ts"
+import type { Support } from "../Connection.ts"
+import {
+  AuthenticationFailed,
+  ConnectFailed,
+  didNotRunCodes,
+  HitlessError,
+  type HitlessErrorReason,
+  MaintenanceRefused
+} from "../HitlessError.ts"
+import { type Arg, ErrorReply } from "../Resp.ts"
+import { textOf, type Words } from "./request.ts"
+import type { Scrub } from "./secrets.ts"
+
+/**
+ * How this library names itself to the server, with `CLIENT SETINFO`.
+ *
+ * @internal
+ */
+export const library = { name: "hitless", version: "0.1.0" } as const
+
+/** What a connection has to be before it serves. @internal */
+export interface Session {
+  readonly credentials: Credentials | undefined
+  readonly clientName: string | undefined
+  readonly database: number
+  /** The kind of address to ask for, or `undefined` to not ask for notifications. */
+  readonly ask: EndpointType | undefined
+}
+
+/** A command of the handshake, and whether an error in answer to it ends the attempt, says nothing, or is the answer. */
+interface Step {
+  readonly words: Words
+  readonly on: "required" | "ignored" | "answer"
+}
+
+/**
+ * The ways to begin, from the one that is tried first to the one that every peer understands.
+ *
+ * - `hello`: all in one `HELLO 3`.
+ * - `login`: the same behind `AUTH`, for peers that answer nobody before it.
+ * - `resp2`: without `HELLO`, in commands that servers have known for long.
+ * - `bare`: what a proxy knows that hangs up on any other command: `AUTH` or `PING`, and `SELECT` where it is needed.
+ *
+ * @internal
+ */
+export type Greeting = "hello" | "login" | "resp2" | "bare"
+
+/** What a handshake came to. @internal */
+export interface Established {
+  readonly greeting: Greeting
+  /** Whether the peer has shown that it knows `HELLO`, be it by refusing the protocol alone. */
+  readonly knowsHello: boolean
+  readonly support: Support
+}
+
+/** The peer hung up, and nothing that it said before speaks against another try with the bare words. @internal */
+export class HungUp {
+  readonly error: HitlessError
+  readonly support: Support
+
+  constructor(error: HitlessError, support: Support) {
+    this.error = error
+    this.support = support
+  }
+}
+
+const unknown: Support = { _tag: "Unknown" }
+
+// ----- what errors mean -----
+
+const authCodes: ReadonlySet<string> = new Set(["NOAUTH", "WRONGPASS", "NOPERM"])
+
+// Without a code: Redis before 6, and proxies.
+const authWords = /invalid password|without any password|no password is set|for 'auth' command/i
+
+const isAuthError = (reply: ErrorReply): boolean => authCodes.has(reply.code) || authWords.test(reply.message)
+
+/** Codes of what a server says about its state; one that does not know `HELLO` uses none of them to say so. */
+const stateCodes: ReadonlySet<string> = new Set([
+  ...didNotRunCodes,
+  "BUSY",
+  "DENIED",
+  "MISCONF",
+  "OOM",
+  "WRONGPASS",
+  "NOPERM"
+])
+
+const stateWords = /max(?:imum)? number of clients|too many (?:clients|connections)|protected mode/i
+
+/**
+ * Whether an error in answer to `HELLO` can mean that the peer does not know it. Every proxy has words of its own for
+ * that, so it is whatever does not mean something else; if it did, the next greeting is told the same.
+ */
+const refusesHello = (reply: ErrorReply): boolean =>
+  !stateCodes.has(reply.code) && !stateWords.test(reply.message) && !authWords.test(reply.message)
+
+/** The answer to `HELLO`; one that names another protocol than was asked for is a refusal too. */
+const answerToHello = (reply: unknown): unknown => {
+  if (typeof reply !== "object" || reply === null || reply instanceof ErrorReply) return reply
+  const protocol = Array.isArray(reply) ? reply[reply.indexOf("proto") + 1] : "proto" in reply ? reply.proto : undefined
+  return protocol === 2 ? new ErrorReply("NOPROTO HELLO 3 was answered with protocol 2") : reply
+}
+
+/** What to say next on a connection whose `HELLO` was refused; `undefined` when that would be refused too. */
+const nextGreeting = (greeting: Greeting, reply: ErrorReply, session: Session): Greeting | undefined => {
+  if (!refusesHello(reply)) return undefined
+  if (reply.code !== "NOAUTH") return "resp2"
+  if (session.credentials === undefined) return undefined
+  return greeting === "hello" ? "login" : "resp2"
+}
+
+// ----- steps -----
+
+const required = (...words: Words): Step => ({ words, on: "required" })
+
+const ignored = (...words: Words): Step => ({ words, on: "ignored" })
+
+const hello = ({ clientName, credentials }: Session, withLogin: boolean): Step => {
+  const words: Array<Arg> = ["HELLO", 3]
+  if (withLogin && credentials !== undefined) {
+    words.push("AUTH", credentials.username ?? "default", Redacted.value(credentials.password))
+  }
+  if (clientName !== undefined) words.push("SETNAME", clientName)
+  return required(...words)
+}
+
+/** Something has to be answered before a connection is believed, if only a `PING`. */
+const login = ({ credentials }: Session): Step => {
+  if (credentials === undefined) return required("PING")
+  const { password, username } = credentials
+  // Before Redis 6 there are no users; URLs of hosting platforms name the default one all the same.
+  return username === undefined || username === "default"
+    ? required("AUTH", Redacted.value(password))
+    : required("AUTH", username, Redacted.value(password))
+}
+
+const select = ({ database }: Session): ReadonlyArray<Step> => database === 0 ? [] : [required("SELECT", database)]
+
+const setName = ({ clientName }: Session): ReadonlyArray<Step> =>
+  clientName === undefined ? [] : [ignored("CLIENT", "SETNAME", clientName)]
+
+const setInfo: ReadonlyArray<Step> = [
+  ignored("CLIENT", "SETINFO", "LIB-NAME", library.name),
+  ignored("CLIENT", "SETINFO", "LIB-VER", library.version)
+]
+
+const ask = ({ ask }: Session): ReadonlyArray<Step> =>
+  ask === undefined
+    ? []
+    : [{ words: ["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", ask], on: "answer" }]
+
+const steps: Record<Greeting, (session: Session) => ReadonlyArray<Step>> = {
+  // The question comes last, so that the answer to it is the end of the handshake (docs/wire.md).
+  hello: (session) => [hello(session, true), ...select(session), ...setInfo, ...ask(session)],
+  login: (session) => [login(session), hello(session, false), ...select(session), ...setInfo, ...ask(session)],
+  resp2: (session) => [login(session), ...select(session), ...setName(session), ...setInfo],
+  bare: (session) => [login(session), ...select(session)]
+}
+
+// ----- what is known about peers -----
+
+/** How long a peer that did not know `HELLO` is not asked again, in milliseconds: it may be upgraded. */
+const askAgainAfter = 60_000
+
+/** A client dials a few endpoints; targets of moves are named by servers, and those have no bound. */
+const mostRemembered = 64
+
+/**
+ * How to greet which endpoint: what a client remembers of its handshakes.
+ *
+ * @internal
+ */
+export class Greetings {
+  readonly protocol: Protocol
+  /**
+   * Whether a peer of this client has understood more than the bare words. One that hangs up then has another reason,
+   * a restart for one, and must not be served without notifications for it.
+   */
+  private understood = false
+  private readonly known = new Map<string, { readonly established: Established; readonly until: number }>()
+
+  constructor(protocol: Protocol) {
+    this.protocol = protocol
+  }
+
+  /** How to begin with an endpoint at `now`, in elapsed milliseconds. */
+  first(address: string, now: number): Established {
+    const known = this.known.get(address)
+    if (known !== undefined && now < known.until) return known.established
+    return { greeting: this.protocol === 2 ? "resp2" : "hello", knowsHello: false, support: unknown }
+  }
+
+  /** How to begin again with a peer that hung up; `undefined` where the words that it was told cannot be the reason. */
+  afterHangUp({ support }: HungUp): Established | undefined {
+    return this.understood ? undefined : { greeting: "bare", knowsHello: false, support }
+  }
+
+  learn(address: string, established: Established, now: number): void {
+    this.understood ||= established.greeting !== "bare"
+    // What was known already is not known for longer: it would never be asked again.
+    if (this.first(address, now).greeting === established.greeting) return
+    this.known.delete(address)
+    if (this.known.size >= mostRemembered) this.known.delete(this.known.keys().next().value!)
+    this.known.set(address, { established: { ...established, support: unknown }, until: now + askAgainAfter })
+  }
+}
+
+// ----- the handshake -----
+
+/** How far a burst came. @internal */
+export interface Exchanged {
+  /** Error replies are values. */
+  readonly replies: ReadonlyArray<unknown>
+  /** Why the connection closed before the last reply, if it did, and whether it was the peer who closed it in order. */
+  readonly closedBy: HitlessErrorReason | undefined
+  readonly hungUp: boolean
+  /** The first error that was told, asked or not. */
+  readonly refusal: ErrorReply | undefined
+}
+
+/** Sends commands for the connection itself. @internal */
+export type Exchange = (batch: ReadonlyArray<Words>) => Effect.Effect<Exchanged>
+
+/** What to say, and what to insist on. @internal */
+export interface Terms {
+  readonly session: Session
+  readonly protocol: Protocol
+  /** Refused notifications, or a server without RESP3, fail the handshake. */
+  readonly required: boolean
+  /** The endpoint, as `host:port`. */
+  readonly address: string
+  /** Cuts the password out of what the peer says. Error replies come without it. */
+  readonly scrub: Scrub
+}
+
+/**
+ * Shakes hands, beginning with `first`; a peer that refuses `HELLO` is greeted again on the same connection. Fails with
+ * what `exchange` ended with, with `AuthenticationFailed`, `ConnectFailed` or `MaintenanceRefused`, or with `HungUp`.
+ *
+ * @internal
+ */
+export const shakeHands = (
+  exchange: Exchange,
+  first: Established,
+  terms: Terms
+): Effect.Effect<Established, HitlessError | HungUp> => {
+  const { address, session } = terms
+  const at = { endpoint: address, mayHaveExecuted: false }
+
+  const rejected = (detail: string) =>
+    new HitlessError({ reason: new ConnectFailed({ ...at, kind: "Rejected", detail }) })
+
+  const supportOf = (answer: unknown): Effect.Effect<Support, HitlessError> => {
+    if (session.ask === undefined) return Effect.succeed(unknown)
+    if (answer === "OK") return Effect.succeed({ _tag: "Supported", endpointType: session.ask })
+    const words = answer instanceof ErrorReply
+      ? textOf(answer)
+      : typeof answer === "string"
+      ? terms.scrub(answer)
+      : "neither OK nor an error"
+    if (!terms.required) return Effect.succeed({ _tag: "Refused", words })
+    return Effect.fail(
+      new HitlessError({ reason: new MaintenanceRefused({ ...at, detail: `the server answered ${words}` }) })
+    )
+  }
+
+  /** Peers may hang up on words that they do not know, or after an error that says so. */
+  const whyClosed = (
+    greeting: Greeting,
+    closedBy: HitlessErrorReason,
+    { hungUp, refusal }: Exchanged,
+    toHello: unknown
+  ): HitlessError | HungUp => {
+    const error = new HitlessError({ reason: closedBy })
+    const wasUnderstood = toHello !== undefined && !(toHello instanceof ErrorReply)
+    const forWords = hungUp && !wasUnderstood && (refusal === undefined || refusesHello(refusal))
+    if (!forWords || greeting === "bare" || terms.required) return error
+    if (terms.protocol === 3 && closedBy._tag === "ConnectFailed") {
+      const detail = `${closedBy.detail}; if it always does, it does not speak RESP3, which protocol 3 asks for`
+      return new HitlessError({ reason: new ConnectFailed({ ...at, kind: closedBy.kind, detail }) })
+    }
+    return new HungUp(
+      error,
+      session.ask === undefined ? unknown : { _tag: "Refused", words: "nothing, it hung up on HELLO" }
+    )
+  }
+
+  /** Beside the greeting, what earlier ones have shown of this peer. */
+  const greet = Effect.fnUntraced(function*(
+    { greeting, knowsHello, support }: Established
+  ): Effect.fn.Return<Established, HitlessError | HungUp> {
+    const burst = steps[greeting](session)
+    const helloAt = burst.findIndex(({ words }) => words[0] === "HELLO")
+    const exchanged = yield* exchange(burst.map(({ words }) => words))
+    const replies = exchanged.replies.map((reply, index) => index === helloAt ? answerToHello(reply) : reply)
+    const toHello = replies[helloAt]
+    if (exchanged.closedBy !== undefined) {
+      return yield* Effect.fail(whyClosed(greeting, exchanged.closedBy, exchanged, toHello))
+    }
+    const failed = burst.findIndex(({ on }, index) => on === "required" && replies[index] instanceof ErrorReply)
+    if (failed === -1) {
+      if (helloAt === -1) return { greeting, knowsHello, support }
+      const answer = replies[burst.findIndex(({ on }) => on === "answer")]
+      return { greeting, knowsHello: true, support: yield* supportOf(answer) }
+    }
+    const reply = replies[failed] as ErrorReply
+    const next = failed === helloAt ? nextGreeting(greeting, reply, session) : undefined
+    if (next === "login") return yield* greet({ greeting: next, knowsHello, support })
+    if (next === "resp2") {
+      if (terms.protocol === 3) {
+        return yield* rejected(
+          `the server does not speak RESP3, which protocol 3 asks for: it answered HELLO with ${textOf(reply)}`
+        )
+      }
+      // Without RESP3 there are no pushes.
+      return yield* greet({
+        greeting: next,
+        knowsHello: reply.code === "NOPROTO",
+        support: yield* supportOf(reply)
+      })
+    }
+    if (!isAuthError(reply)) return yield* rejected(`the server answered ${textOf(reply)}`)
+    return yield* new HitlessError({ reason: new AuthenticationFailed({ ...at, detail: textOf(reply) }) })
+  })
+
+  return greet(first)
+}
