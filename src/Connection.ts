@@ -604,27 +604,26 @@ const readLoop = (
 export const connect = (
   options: Options
 ): Effect.Effect<Connection, HitlessError, Transport.Transport | Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.fork(yield* Effect.scope)
-      const address = format(options.endpoint)
-      const opened = Effect.timeoutOrElse(abandonable(open(options, scope)), {
+  Effect.flatMap(Effect.scope, (parent) => {
+    const scope = Scope.forkUnsafe(parent)
+    return abandonable(open(options, scope)).pipe(
+      Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
           Effect.fail(
             new HitlessError({
               reason: new ConnectFailed({
-                endpoint: address,
+                endpoint: format(options.endpoint),
                 kind: "TimedOut",
                 detail: `dial and handshake took longer than ${Duration.format(options.timeout)}`,
                 mayHaveExecuted: false
               })
             })
           )
-      })
-      return yield* Effect.onError(restore(opened), (cause) => Scope.close(scope, Exit.failCause(cause)))
-    })
-  )
+      }),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+  })
 
 /**
  * Credentials and transports are the program's own code, and it may not be interruptible: who waits for it goes on at

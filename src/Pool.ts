@@ -806,8 +806,6 @@ export class Pool implements Owner, RequestOwner {
         Effect.ensuring(Effect.sync(() => {
           this.renewing = false
           this.renewedAt = this.now()
-          // Where the name leads now is the best guess at who takes writes, so commands go there first.
-          this.current = Math.max(0, this.serving.findIndex((connection) => connection === slot.connection))
         }))
       )
     )
@@ -942,7 +940,6 @@ export class Pool implements Owner, RequestOwner {
    */
   private connectToAny(owner: Owner): Effect.Effect<Connection, HitlessError, Scope.Scope> {
     return Effect.suspend(() => {
-      let first: Connection | undefined
       const failures = new Map<string, HitlessError>()
       let mayFollow: Effect.Effect<void> = Effect.void
       const dials = this.candidates().map((endpoint, index) => {
@@ -953,13 +950,7 @@ export class Pool implements Owner, RequestOwner {
           Effect.tapError((error) => {
             failures.set(format(endpoint), error)
             return Deferred.succeed(failed, undefined)
-          }),
-          Effect.tap((connection) =>
-            Effect.sync(() => {
-              if (first === undefined) first = connection
-              else connection.close(connection.lost("another connection took its place"))
-            })
-          )
+          })
         )
       })
       return Effect.catch(Effect.raceAll(dials), (error) => {
