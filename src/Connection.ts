@@ -25,6 +25,7 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -172,6 +173,8 @@ export class Connection {
 
   /** Why it closed; `undefined` before. */
   closedBy: HitlessErrorReason | undefined
+  /** The request that the next reply would have been for, when it closed. */
+  owed: Request | undefined
   /** The first error reply of the handshake: why the server hangs up, if it does. */
   refusal: Resp.ErrorReply | undefined
   /** Whether the peer closed the connection, and in order. */
@@ -287,6 +290,7 @@ export class Connection {
     this.closedBy = cause
     this.decoder.stop()
     this.alarm.clear()
+    this.owed = this.written.peek()
     const orphans: Array<Request> = []
     for (const request of [...this.written.takeAll(), ...this.waiting.takeAll()]) {
       if (request.kind === "raw") request.fail(new HitlessError({ reason: cause }))
@@ -576,26 +580,37 @@ const readLoop = (
 export const connect = (
   options: Options
 ): Effect.Effect<Connection, HitlessError, Transport.Transport | Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.fork(yield* Effect.scope)
-      const address = format(options.endpoint)
-      const opened = Effect.timeoutOrElse(open(options, scope), {
+  Effect.flatMap(Effect.scope, (parent) => {
+    const scope = Scope.forkUnsafe(parent)
+    return abandonable(open(options, scope)).pipe(
+      Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
           Effect.fail(
             new HitlessError({
               reason: new ConnectFailed({
-                endpoint: address,
+                endpoint: format(options.endpoint),
                 kind: "TimedOut",
                 detail: `dial and handshake took longer than ${Duration.format(options.timeout)}`,
                 mayHaveExecuted: false
               })
             })
           )
-      })
-      return yield* Effect.onError(restore(opened), (cause) => Scope.close(scope, Exit.failCause(cause)))
-    })
+      }),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+  })
+
+/**
+ * Credentials and transports are the program's own code, and it may not be interruptible: who waits for it goes on at
+ * once when interrupted, and what it comes to later finds its scope closed.
+ */
+const abandonable = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      Effect.forkDetach(effect, { startImmediately: true }),
+      (fiber) => Effect.onInterrupt(restore(Fiber.join(fiber)), () => Effect.sync(() => fiber.interruptUnsafe()))
+    )
   )
 
 const open = Effect.fnUntraced(function*(

@@ -56,7 +56,8 @@ export type Args = ReadonlyArray<Arg> | readonly [args: ReadonlyArray<Arg>]
  *
  * - `ok`: commands are served and nothing is announced.
  * - `maintenance`: a relaxation window is open or a slot is moving; commands are served.
- * - `degraded`: commands are served, but a slot is reconnecting, or could not be handed off and waits to be closed.
+ * - `degraded`: commands are served, but a slot is reconnecting, or could not be handed off and its move is not over yet,
+ *   or the server answers that it does not run commands for now (`LOADING`, `READONLY`, `MASTERDOWN`, …).
  * - `down`: no connection serves.
  *
  * @category models
@@ -276,7 +277,8 @@ const statusOf = (pool: Pool.Pool, handoff: Handoff.Handoff): Status => {
   return {
     health: serving.length === 0
       ? "down"
-      : is("Reconnecting") || pool.slots.some((slot) => slot.failedMove !== undefined)
+      : is("Reconnecting") || pool.isRefused(now) ||
+          pool.slots.some(({ failedMove }) => failedMove !== undefined && now < failedMove.until)
       ? "degraded"
       : windows.length > 0 || is("Moving")
       ? "maintenance"

@@ -26,21 +26,24 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { EndpointType, ResolvedConfig } from "./Config.ts"
 import { connect, type Connection, type Owner, type Support } from "./Connection.ts"
 import { AddressOverride, detectType, type Endpoint, format, type Move } from "./Endpoint.ts"
 import {
+  AuthenticationFailed,
   Closed,
   CommandTimeout,
   ConnectFailed,
   ConnectionLost,
   HitlessError,
   type HitlessErrorReason,
+  MaintenanceRefused,
   Overloaded,
   ProtocolViolation
 } from "./HitlessError.ts"
@@ -51,7 +54,14 @@ import { Greetings } from "./internal/handshake.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
-import { passingCode, type Request, type RequestOwner, type Site, type Words } from "./internal/request.ts"
+import {
+  passingCode,
+  type Request,
+  type RequestObserver,
+  type RequestOwner,
+  type Site,
+  type Words
+} from "./internal/request.ts"
 import { Recorder } from "./Metrics.ts"
 import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
 import { Timeouts } from "./Timeouts.ts"
@@ -93,8 +103,6 @@ export class Slot {
   /** When its connection was installed, in elapsed milliseconds, and how many in a row were lost soon after. */
   installedAt = 0
   soonLost = 0
-  /** Whether a fresh connection is being dialled because a server answered `READONLY`. */
-  renewing = false
 
   constructor(index: number) {
     this.index = index
@@ -126,6 +134,15 @@ const isFree = (connection: Connection): boolean => connection.load < busyAt && 
 /** Commands outstanding in one client before it refuses more: at about 500 bytes each, half a GiB. */
 const mostOutstanding = 1_048_576
 
+/** The time before which a request is not sent that waits for others to be sent again first. */
+const held = Infinity
+
+/**
+ * How long a server that refused a command for now counts as refusing when nothing else is heard, in milliseconds: longer
+ * than the longest wait before such a command is sent again.
+ */
+const refusalLasts = 2000
+
 /** At how many waiting requests those that were interrupted are thrown out for the first time; then at each doubling. */
 const compactAtLeast = 1024
 
@@ -136,17 +153,29 @@ const askAgainAfter = 60_000
 const resendAfter = 20
 const resendAtMost = 500
 
-/** What is left of a deadline for the answer to the last try, in milliseconds: many round trips of one data center. */
+/** How much longer than the one before the last answer may take, in milliseconds: many round trips of a data center. */
 const answeredWithin = 20
 
-/** A connection that lived shorter than the longest wait between dials, in milliseconds, counts as a failed dial. */
-const livesAtLeast = 2000
+/**
+ * The waits between dials, in milliseconds: none before the first, then 50 ms doubling to 2 s, but while commands wait
+ * for the connection not more than 400 ms, which jitter makes half a second at most.
+ */
+const dialAgainAfter = 50
+const dialAgainAtMost = 2000
+const dialAgainWhileAwaited = 400
 
-// The first dial after a loss is made at once; then 50 ms doubling to 2 s, each 0.8 to 1.2 times, so that the clients of
-// a server that comes back do not all arrive together.
-const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]).pipe(
-  Schedule.jittered
-)
+/** The wait before a dial when so many have failed in a row. */
+const backoff = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(dialAgainAfter * 2 ** (failures - 1), dialAgainAtMost)
+
+/** A connection that lived shorter than the longest wait between dials, in milliseconds, counts as a failed dial. */
+const livesAtLeast = dialAgainAtMost
+
+/**
+ * How far ahead of the next a dial is, where the database may be in more than one place: what RFC 8305 recommends for the
+ * addresses of one name. Most handshakes are over by then, and one that hangs costs no more than this.
+ */
+const headStart = Duration.millis(250)
 
 /**
  * How long after its announced end a move's target is still worth a dial when nothing else answers, in milliseconds:
@@ -154,12 +183,25 @@ const reconnectSchedule = Schedule.min([Schedule.exponential("50 millis"), Sched
  */
 const targetOutlives = 30_000
 
-/** How an effect ended that did not fail, without the words of the defect: they can be secret. */
+const kindOf = (thrown: unknown): string => thrown instanceof Error ? thrown.name : typeof thrown
+
+/** How an effect of the program's ended, without the words of what it failed or died with: they can be secret. */
 const endOf = (cause: Cause.Cause<unknown>): string =>
-  Result.match(Cause.findDefect(cause), {
-    onFailure: () => "was interrupted",
-    onSuccess: (defect) => `died with ${defect instanceof Error ? defect.name : typeof defect}`
+  Option.match(Cause.findErrorOption(cause), {
+    onSome: (error) => `failed with ${kindOf(error)}`,
+    onNone: () =>
+      Result.match(Cause.findDefect(cause), {
+        onFailure: () => "was interrupted",
+        onSuccess: (defect) => `died with ${kindOf(defect)}`
+      })
   })
+
+/** Why a connection could not be made, in words. */
+type DialFailure = Extract<HitlessErrorReason, { readonly detail: string }>
+
+/** Whether the server is there and does not want this client: what the next dial does not change by itself. */
+const isTurnedAway = ({ _tag }: HitlessErrorReason): boolean =>
+  _tag === "AuthenticationFailed" || _tag === "MaintenanceRefused"
 
 /**
  * A pool of connections to one database.
@@ -184,8 +226,10 @@ export class Pool implements Owner, RequestOwner {
 
   /** How its endpoints are greeted. */
   private readonly greetings: Greetings
-  /** Set only where somebody looks at every command. */
-  readonly onSettled: RequestOwner["onSettled"]
+  /** Who looks at every command, if anybody does. */
+  readonly observed: RequestOwner["onSettled"]
+  /** The same, and the pool itself while it has something to learn from what becomes of commands. */
+  onSettled: RequestOwner["onSettled"]
 
   private readonly transport: Transport["Service"]
   private readonly random: { readonly nextDoubleUnsafe: () => number }
@@ -204,8 +248,20 @@ export class Pool implements Owner, RequestOwner {
   private waitingCommands = 0
   private compactAt = compactAtLeast
   private lastMove: Move | undefined
-  private lastDialFailure: HitlessErrorReason | undefined
+  /** Why no connection could be made for a slot the last time, if so. */
+  private dialFailure: DialFailure | undefined
+  /** Open while commands wait for a connection. */
+  private readonly awaited = Latch.makeUnsafe(false)
   private growing = false
+  /** Whether a fresh connection is being dialled because a server answered `READONLY`; when the last one was; how many. */
+  private renewing = false
+  private renewedAt = -Infinity
+  private renewals = 0
+  /** When a server last answered that it does not run commands for now, in elapsed milliseconds. */
+  private refusedAt = -Infinity
+  /** What is being sent again because its connection was lost, and how many of them at a time. */
+  private readonly replaying = new Set<Request>()
+  private replayedAtOnce = 1
   private closing = false
   private readonly closed = Deferred.makeUnsafe<never, HitlessError>()
 
@@ -244,12 +300,13 @@ export class Pool implements Owner, RequestOwner {
       })
     })
     const observer = Context.get(context, CurrentRequestObserver)
-    this.onSettled = this.recorder.recordsOperations
+    this.observed = this.recorder.recordsOperations
       ? (request, exit) => {
         this.recorder.operationEnded(request.name, this.now() - request.startedAt)
         observer?.(request, exit)
       }
       : observer
+    this.onSettled = this.observed
     this.recorder.observe({
       usedConnections: () => this.serving.filter((connection) => connection.load > 0).length,
       idleConnections: () => this.serving.filter((connection) => connection.load === 0).length,
@@ -269,6 +326,11 @@ export class Pool implements Owner, RequestOwner {
     for (const connection of this.serving) sum += connection.load
     for (const connection of this.draining) sum += connection.load
     return sum
+  }
+
+  /** Whether a server answers that it does not run commands for now: it loads its data, is a replica, or the like. */
+  isRefused(now: number): boolean {
+    return now < this.refusedAt + refusalLasts
   }
 
   /** Connections that deliver what they owe and then close. */
@@ -313,6 +375,7 @@ export class Pool implements Owner, RequestOwner {
     request.notBefore = notBefore
     this.keep(request)
     if (this.closing) return
+    if (this.serving.length === 0) this.awaited.openUnsafe()
     this.alarm.set(Math.min(this.deadlineOf(request), notBefore === 0 ? Infinity : notBefore))
   }
 
@@ -337,19 +400,36 @@ export class Pool implements Owner, RequestOwner {
     return this.timeouts.deadline(request.startedAt, request.timeout, undefined, undefined, this.now())
   }
 
-  /** Sends on what waits, where its time has come. */
-  private unpark(): void {
-    const now = this.now()
+  /** Takes all that waits. */
+  private takeWaiting(): ReadonlyArray<Request> {
     const waiting = this.waiting
     this.waiting = []
     this.waitingCommands = 0
+    return waiting
+  }
+
+  /** Sends on what waits, where its time has come. */
+  private unpark(): void {
+    const now = this.now()
+    let room = this.replaying.size === 0 ? this.replayedAtOnce : 0
     let next = Infinity
-    for (const request of waiting) {
+    for (const request of this.takeWaiting()) {
       if (request.state === "Settled") continue
       const deadline = this.deadlineOf(request)
-      if (deadline <= now) this.waitedTooLong(request, now)
-      else if (request.notBefore <= now && this.serving.length > 0) this.submit(request)
-      else {
+      if (deadline <= now) {
+        this.waitedTooLong(request, now)
+        continue
+      }
+      if (request.notBefore === held && room > 0) {
+        room--
+        this.replaying.add(request)
+        this.onSettled = this.onWatched
+        request.notBefore = 0
+      }
+      if (request.notBefore <= now && this.serving.length > 0) {
+        request.notBefore = now
+        this.submit(request)
+      } else {
         this.keep(request)
         next = Math.min(next, deadline, request.notBefore > now ? request.notBefore : Infinity)
       }
@@ -366,10 +446,15 @@ export class Pool implements Owner, RequestOwner {
 
   onReplied(request: Request, value: unknown, site: Site): void {
     const code = passingCode(request, value)
-    if (code !== undefined && this.resendLater(request)) {
-      request.refusal = { value, site }
+    if (code !== undefined) {
+      this.refusedAt = this.now()
+      this.onSettled = this.onWatched
+      this.survived(request)
       if (code === "READONLY") this.renew(site)
-      return
+      if (this.resendLater(request, this.refusedAt)) {
+        request.refusal = { value, site }
+        return
+      }
     }
     request.answer(value, site)
   }
@@ -382,12 +467,16 @@ export class Pool implements Owner, RequestOwner {
    * Sends a request that did not run again after a while; `false` when its deadline comes before the answer could: that
    * try would turn a command which did not run into one that may have.
    */
-  private resendLater(request: Request): boolean {
-    const now = this.now()
+  private resendLater(request: Request, now: number): boolean {
+    // The next answer takes as long as this one did.
+    const took = now - Math.max(request.startedAt, request.notBefore)
+    const left = this.deadlineOf(request) - answeredWithin - took - now
+    if (this.closing || left <= 0) return false
     const delay = this.jittered(Math.min(resendAfter * 2 ** request.attempts, resendAtMost))
-    if (this.closing || now + delay + answeredWithin >= this.deadlineOf(request)) return false
+    // Where the deadline is near the tries come closer together: the server may be well for the last part of the time.
+    const latest = left > 2 * resendAfter ? left / 2 : left
     request.rewind()
-    this.park(request, now + delay)
+    this.park(request, now + Math.min(delay, latest))
     return true
   }
 
@@ -417,51 +506,77 @@ export class Pool implements Owner, RequestOwner {
 
   /** Ends a request at its deadline: the last dial's failure or the server's last answer says more than "timeout". */
   private waitedTooLong(request: Request, now: number): void {
-    const failure = this.lastDialFailure
     const { mayHaveExecuted, name: command, refusal } = request
-    const window = this.timeouts.inForce(undefined, undefined, now)
-    const during = window === undefined ? {} : { window: window.label }
-    const afterMillis = Math.round(now - request.startedAt)
-    if (failure !== undefined && "detail" in failure && this.serving.length === 0) {
+    if (this.dialFailure !== undefined && this.serving.length === 0) {
+      this.failUnconnected(request, this.dialFailure, now)
+    } else if (refusal === undefined) {
+      const window = this.timeouts.inForce(undefined, undefined, now)
       request.fail(
         new HitlessError({
-          reason: new ConnectFailed({
-            ...(failure.endpoint === undefined ? {} : { endpoint: failure.endpoint }),
-            ...during,
+          reason: new CommandTimeout({
+            ...(window === undefined ? {} : { window: window.label }),
             command,
-            kind: failure._tag === "ConnectFailed" ? failure.kind : "Rejected",
-            detail: `${failure.detail}; ${command} waited ${afterMillis} ms for a connection and was ${
-              mayHaveExecuted ? "not sent again" : "never sent"
-            }`,
+            afterMillis: Math.round(now - request.startedAt),
             mayHaveExecuted
           })
         })
-      )
-    } else if (refusal === undefined) {
-      request.fail(
-        new HitlessError({ reason: new CommandTimeout({ ...during, command, afterMillis, mayHaveExecuted }) })
       )
     } else {
       request.answer(refusal.value, refusal.site)
     }
   }
 
-  /** What becomes of a request whose connection is gone. */
-  private reroute(request: Request, connection: Connection, cause: HitlessErrorReason): void {
-    if (this.closing) return request.fail(this.closedError(request))
-    // A reply that is no RESP would be no better the second time.
-    const replays = cause._tag !== "ProtocolViolation" && this.mayReplay(request)
-    if (request.state === "Waiting" || replays) {
-      request.replayed = request.mayHaveExecuted
-      request.rewind()
-      return this.submit(request)
+  /** Ends a request that waits for a connection with the reason why there is none. */
+  private failUnconnected(request: Request, failure: DialFailure, now: number): void {
+    const { mayHaveExecuted, name: command } = request
+    const window = this.timeouts.inForce(undefined, undefined, now)
+    const site = {
+      ...(failure.endpoint === undefined ? {} : { endpoint: failure.endpoint }),
+      ...(window === undefined ? {} : { window: window.label }),
+      command,
+      detail: `${failure.detail}; ${command} waited ${
+        Math.round(now - request.startedAt)
+      } ms for a connection and was ${mayHaveExecuted ? "not sent again" : "never sent"}`,
+      mayHaveExecuted
     }
+    switch (failure._tag) {
+      case "AuthenticationFailed":
+        return request.fail(new HitlessError({ reason: new AuthenticationFailed(site) }))
+      case "MaintenanceRefused":
+        return request.fail(new HitlessError({ reason: new MaintenanceRefused(site) }))
+      default: {
+        const kind = failure._tag === "ConnectFailed" ? failure.kind : "Rejected"
+        return request.fail(new HitlessError({ reason: new ConnectFailed({ ...site, kind }) }))
+      }
+    }
+  }
+
+  /** What becomes of a request whose connection is gone; `true` when it is to be sent again although it was written. */
+  private reroute(request: Request, connection: Connection, cause: HitlessErrorReason, wasDraining: boolean): boolean {
+    if (this.closing) {
+      request.fail(this.closedError(request))
+      return false
+    }
+    if (request.state === "Waiting") {
+      request.rewind()
+      this.submit(request)
+      return false
+    }
+    // It was sent again, alone, and nothing but its answer was expected next: it is most likely what ends connections.
+    // A connection that drains is closed by its server, whatever it carries.
+    const isPoison = this.replaying.size === 1 && this.replaying.has(request) && connection.owed === request &&
+      !wasDraining
+    // A reply that is no RESP would be no better the second time.
+    if (cause._tag !== "ProtocolViolation" && !isPoison && this.mayReplay(request)) return true
     const window = this.timeouts.inForce(connection.address, connection.subject, this.now())
+    const detail = "detail" in cause ? cause.detail : cause.message
     const site = {
       endpoint: connection.address,
       command: request.name,
       ...(window === undefined ? {} : { window: window.label }),
-      detail: "detail" in cause ? cause.detail : cause.message,
+      detail: isPoison
+        ? `${detail}; its connection was lost twice while it was being answered; it is not sent a third time`
+        : detail,
       mayHaveExecuted: true
     }
     request.fail(
@@ -469,6 +584,44 @@ export class Pool implements Owner, RequestOwner {
         reason: cause._tag === "ProtocolViolation" ? new ProtocolViolation(site) : new ConnectionLost(site)
       })
     )
+    return false
+  }
+
+  /**
+   * Sends written requests again that lost their connection together. One of them may be why: its reply is beyond the
+   * server's limits, or the server crashes on it. So first one is sent again, and when it is answered two more, then four:
+   * the others lose a few round trips, and who takes its connection with it when it is alone is known.
+   */
+  private replay(requests: ReadonlyArray<Request>): void {
+    // Those that waited for their turn already are less suspicious than those that had it.
+    const waiting = this.takeWaiting()
+    for (const request of requests) {
+      this.replaying.delete(request)
+      request.replayed = true
+      request.rewind()
+      this.park(request, held)
+    }
+    for (const request of waiting) this.keep(request)
+    this.replayedAtOnce = 1
+    this.alarm.set(this.now())
+  }
+
+  /** A request that was sent again has an answer, or nobody waits for it any more. */
+  private survived(request: Request): void {
+    if (!this.replaying.delete(request) || this.replaying.size > 0) return
+    this.replayedAtOnce *= 2
+    if (!this.closing) this.alarm.set(this.now())
+  }
+
+  /** Sees what becomes of every command while there is something to learn from it, and costs nothing otherwise. */
+  private readonly onWatched: RequestObserver = (request, exit) => {
+    this.observed?.(request, exit)
+    this.survived(request)
+    // A pipeline succeeds with refusals in it.
+    if (request.refusal !== undefined && request.kind !== "pipeline" && exit?._tag === "Success") {
+      this.refusedAt = -Infinity
+    }
+    if (this.replaying.size === 0 && !this.isRefused(request.startedAt)) this.onSettled = this.observed
   }
 
   // ----- what connections report -----
@@ -547,21 +700,24 @@ export class Pool implements Owner, RequestOwner {
   }
 
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
-    this.draining.delete(connection)
+    const wasDraining = this.draining.delete(connection)
     const slot = this.slots.find((slot) => slot.connection === connection)
     if (slot !== undefined) {
       const now = this.now()
       slot.soonLost = now - slot.installedAt < livesAtLeast ? slot.soonLost + 1 : 0
-      this.setState(slot, { _tag: "Reconnecting" })
+      const lost: SlotState = { _tag: "Reconnecting" }
+      this.setState(slot, lost)
       if (!this.closing) {
         this.log("Warn", "a connection was lost", {
           endpoint: connection.address,
           why: "detail" in cause ? cause.detail : cause.message
         })
-        this.run(this.reconnect(slot))
+        this.run(this.reconnect(slot, lost))
       }
     }
-    for (const request of orphans) this.reroute(request, connection, cause)
+    const again: Array<Request> = []
+    for (const request of orphans) if (this.reroute(request, connection, cause, wasDraining)) again.push(request)
+    if (again.length > 0) this.replay(again)
   }
 
   // ----- slots -----
@@ -593,12 +749,25 @@ export class Pool implements Owner, RequestOwner {
   }
 
   /** Installs a connection that was dialled for `generation` of the slot, or closes it if another came first. */
-  private installIfCurrent(slot: Slot, generation: number, connection: Connection): void {
+  private installIfCurrent(slot: Slot, generation: number, connection: Connection): Effect.Effect<void, HitlessError> {
     if (this.closing || slot.generation !== generation) {
       connection.close(connection.lost("another connection took its place"))
-    } else if (connection.state === "Ready") {
-      this.install(slot, connection, this.now() + Duration.toMillis(this.config.maintenance.handoffTimeout))
+      return Effect.void
     }
+    if (connection.state !== "Ready") {
+      return Effect.fail(
+        new HitlessError({
+          reason: new ConnectFailed({
+            endpoint: connection.address,
+            kind: "Dropped",
+            detail: "the peer closed the connection right after the handshake",
+            mayHaveExecuted: false
+          })
+        })
+      )
+    }
+    this.install(slot, connection, this.now() + Duration.toMillis(this.config.maintenance.handoffTimeout))
+    return Effect.void
   }
 
   private grow(): void {
@@ -609,7 +778,7 @@ export class Pool implements Owner, RequestOwner {
     this.run(
       this.dialInto(slot).pipe(
         // A server that takes no more connections is not asked again before this is over.
-        Effect.catch(() => Effect.sleep("1 second")),
+        Effect.catchCause(() => Effect.sleep("1 second")),
         Effect.ensuring(Effect.sync(() => {
           this.growing = false
         }))
@@ -617,25 +786,45 @@ export class Pool implements Owner, RequestOwner {
     )
   }
 
-  private reconnect(slot: Slot): Effect.Effect<void, HitlessError> {
+  /**
+   * Dials until the slot that lost its connection has one again: nobody else looks after it, so this goes on whatever an
+   * attempt ends with.
+   */
+  private readonly reconnect = Effect.fnUntraced(function*(this: Pool, slot: Slot, lost: SlotState) {
     // A server that answers the handshake and then hangs up would otherwise be dialled without a pause.
-    const first = slot.soonLost === 0 ? 0 : this.jittered(Math.min(25 * 2 ** slot.soonLost, livesAtLeast))
-    return Effect.suspend(() => slot.state._tag === "Reconnecting" ? this.dialInto(slot) : Effect.void).pipe(
-      Effect.retry(reconnectSchedule),
-      Effect.delay(first)
-    )
+    let failures = slot.soonLost
+    do yield* this.pause(failures++)
+    while (slot.state === lost && Exit.isFailure(yield* Effect.exit(this.dialInto(slot))))
+  })
+
+  /** The wait before a dial when so many have failed in a row, cut short when commands wait for it. */
+  private pause(failures: number): Effect.Effect<void> {
+    const longest = this.jittered(backoff(failures))
+    const shortest = Math.min(longest, this.jittered(dialAgainWhileAwaited))
+    const rest = Effect.suspend(() => {
+      if (this.serving.length > 0 || !this.waiting.some(({ state }) => state !== "Settled")) this.awaited.closeUnsafe()
+      return Effect.raceFirst(Effect.sleep(longest - shortest), this.awaited.await)
+    })
+    return longest === shortest ? Effect.sleep(longest) : Effect.andThen(Effect.sleep(shortest), rest)
   }
 
-  /** Dials a fresh connection for the slot whose server turned out to be a replica. */
+  /**
+   * Dials a fresh connection for the slot whose server turned out to be a replica: the name may lead to the master by
+   * now. One at a time, since all slots may lead to one server, and further apart the longer it remains a replica.
+   */
   private renew(site: Site): void {
     const slot = this.slots.find((slot) => slot.connection === site && slot.state._tag === "Serving")
-    if (slot === undefined || slot.renewing) return
-    slot.renewing = true
+    if (slot === undefined || this.renewing || this.closing) return
+    this.renewing = true
+    if (this.now() - this.renewedAt > livesAtLeast) this.renewals = 0
+    const pause = this.jittered(Math.min(backoff(this.renewals++), dialAgainWhileAwaited))
     this.run(
-      this.dialInto(slot).pipe(
-        Effect.ignore,
+      Effect.suspend(() => slot.connection === site ? this.dialInto(slot) : Effect.void).pipe(
+        Effect.delay(pause),
+        Effect.exit,
         Effect.ensuring(Effect.sync(() => {
-          slot.renewing = false
+          this.renewing = false
+          this.renewedAt = this.now()
         }))
       )
     )
@@ -654,19 +843,30 @@ export class Pool implements Owner, RequestOwner {
     return [...byKey.values()]
   }
 
-  /** Dials where the configured name leads now, then the other places where the database was last known to be. */
+  /** Dials once, wherever the database may be, for the slot. */
   private dialInto(slot: Slot): Effect.Effect<void, HitlessError> {
     return Effect.suspend(() => {
       const generation = slot.generation
       return Effect.uninterruptibleMask((restore) =>
-        Effect.map(
-          restore(Effect.firstSuccessOf(
-            this.candidates().map((endpoint) => this.dial(endpoint, this.config.connectTimeout, this))
-          )),
+        Effect.flatMap(
+          restore(Scope.provide(this.connectToAny(this), this.scope)),
           (connection) => this.installIfCurrent(slot, generation, connection)
         )
       )
-    })
+    }).pipe(Effect.tapError(({ reason }) => Effect.sync(() => this.couldNotConnect(reason))))
+  }
+
+  /**
+   * Remembers why, for those who wait. Where a server turned the client away they fail at once, as the first connection
+   * does: its answer is not an outage that passes. Who comes later waits for what the next dial says, so that credentials
+   * which were rotated are found soon.
+   */
+  private couldNotConnect(reason: HitlessErrorReason): void {
+    if (!("detail" in reason)) return
+    this.dialFailure = reason
+    if (this.serving.length > 0 || !isTurnedAway(reason)) return
+    const now = this.now()
+    for (const request of this.takeWaiting()) this.failUnconnected(request, reason, now)
   }
 
   // ----- dialling -----
@@ -683,9 +883,9 @@ export class Pool implements Owner, RequestOwner {
     const tls = this.config.tls !== undefined
     // A Unix socket is on this machine. A name that cannot be resolved fails the dial itself, with its own message.
     if (endpoint._tag === "Unix") return Effect.succeed(detectType(["127.0.0.1"], { tls }))
-    return this.transport.resolve(endpoint.host).pipe(
-      Effect.orElseSucceed((): ReadonlyArray<string> => []),
-      Effect.map((addresses) => detectType(addresses, { tls }))
+    return Effect.suspend(() => this.transport.resolve(endpoint.host)).pipe(
+      Effect.map((addresses) => detectType(addresses, { tls })),
+      Effect.catchCause(() => Effect.succeed(detectType([], { tls })))
     )
   }
 
@@ -699,55 +899,85 @@ export class Pool implements Owner, RequestOwner {
     timeout: Duration.Duration,
     owner: Owner
   ): Effect.Effect<Connection, HitlessError, Scope.Scope> {
-    return Effect.suspend(() => {
-      if (this.closing) return Deferred.await(this.closed)
+    const attempt = Effect.suspend(() => {
       const startedAt = this.now()
       const { config } = this
-      return connect({
-        endpoint,
-        tls: tlsFor(config.tls, config.endpoint, endpoint),
-        family: config.family,
-        credentials: config.credentials,
-        clientName: config.clientName,
-        database: config.database,
-        ask: this.askFor(endpoint),
-        required: config.maintenance.mode === "enabled",
-        greetings: this.greetings,
-        timeout,
-        commandTimeout: Duration.toMillis(config.commandTimeout),
-        timeouts: this.timeouts,
-        owner
-      }).pipe(
-        // Credentials, and transports, are the program's own code: what ends them must not end the one who dials.
-        Effect.catchCauseIf((cause) => !Cause.hasFails(cause), (cause) =>
-          Effect.fail(
-            new HitlessError({
-              reason: new ConnectFailed({
-                endpoint: format(endpoint),
-                kind: "Unreachable",
-                detail: `connecting ${endOf(cause)}`,
-                mayHaveExecuted: false
-              })
-            })
-          )),
-        Effect.tap((connection) =>
+      return Effect.tap(
+        connect({
+          endpoint,
+          tls: tlsFor(config.tls, config.endpoint, endpoint),
+          family: config.family,
+          credentials: config.credentials,
+          clientName: config.clientName,
+          database: config.database,
+          ask: Effect.suspend(() => this.askFor(endpoint)),
+          required: config.maintenance.mode === "enabled",
+          greetings: this.greetings,
+          timeout,
+          commandTimeout: Duration.toMillis(config.commandTimeout),
+          timeouts: this.timeouts,
+          owner
+        }),
+        (connection) =>
           Effect.sync(() => {
-            this.lastDialFailure = undefined
+            this.dialFailure = undefined
             this.recorder.connectionCreated(this.now() - startedAt)
             this.learn(connection)
           })
-        ),
-        Effect.tapError((error) =>
-          Effect.sync(() => {
-            this.lastDialFailure = error.reason
-            this.recorder.failed(error.reason._tag)
-            this.log("Info", "a dial failed", { endpoint: format(endpoint), why: error.message })
-          })
-        ),
-        // The pool's, whoever asks for the connection.
-        Effect.provideService(Transport, this.transport),
-        Effect.provideService(Clock.Clock, this.clock)
       )
+    }).pipe(
+      // Credentials, and transports, are the program's own code: what ends them must not end the one who dials.
+      Effect.catchCause((cause) => {
+        const error = Cause.findErrorOption(cause)
+        if (Option.isSome(error) && error.value instanceof HitlessError) return Effect.fail(error.value)
+        return Effect.fail(
+          new HitlessError({
+            reason: new ConnectFailed({
+              endpoint: format(endpoint),
+              kind: "Unreachable",
+              detail: `connecting ${endOf(cause)}`,
+              mayHaveExecuted: false
+            })
+          })
+        )
+      }),
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          this.recorder.failed(error.reason._tag)
+          this.log("Info", "a dial failed", { endpoint: format(endpoint), why: error.message })
+        })
+      ),
+      // The pool's, whoever asks for the connection.
+      Effect.provideService(Transport, this.transport),
+      Effect.provideService(Clock.Clock, this.clock)
+    )
+    return Effect.suspend(() => this.closing ? Deferred.await(this.closed) : attempt)
+  }
+
+  /**
+   * Dials every place where the database may be, each when the one before it has failed or has had its head start. The
+   * first connection that is ready is the one, the others are closed. Fails with what the configured endpoint said,
+   * unless a server that answered turned the client away.
+   */
+  private connectToAny(owner: Owner): Effect.Effect<Connection, HitlessError, Scope.Scope> {
+    return Effect.suspend(() => {
+      const failures = new Map<string, HitlessError>()
+      let mayFollow: Effect.Effect<void> = Effect.void
+      const dials = this.candidates().map((endpoint, index) => {
+        const failed = Deferred.makeUnsafe<void>()
+        const dial = Effect.andThen(mayFollow, this.connectTo(endpoint, this.config.connectTimeout, owner))
+        mayFollow = Effect.raceFirst(Deferred.await(failed), Effect.sleep(Duration.times(headStart, index + 1)))
+        return dial.pipe(
+          Effect.tapError((error) => {
+            failures.set(format(endpoint), error)
+            return Deferred.succeed(failed, undefined)
+          })
+        )
+      })
+      return Effect.catch(Effect.raceAll(dials), (error) => {
+        const turnedAway = Array.from(failures.values()).find(({ reason }) => isTurnedAway(reason))
+        return Effect.fail(turnedAway ?? failures.get(format(this.config.endpoint)) ?? error)
+      })
     })
   }
 
@@ -765,14 +995,7 @@ export class Pool implements Owner, RequestOwner {
 
   /** A connection of its own for the surrounding scope; maintenance pushes on it are heard like any other. */
   dedicated(owner: Owner): Effect.Effect<Connection, HitlessError, Scope.Scope> {
-    return Effect.suspend(() =>
-      Effect.raceFirst(
-        Effect.firstSuccessOf(
-          this.candidates().map((endpoint) => this.connectTo(endpoint, this.config.connectTimeout, owner))
-        ),
-        Deferred.await(this.closed)
-      )
-    )
+    return Effect.suspend(() => Effect.raceFirst(this.connectToAny(owner), Deferred.await(this.closed)))
   }
 
   // ----- handoff -----
@@ -859,11 +1082,9 @@ export class Pool implements Owner, RequestOwner {
       const { commandTimeout, connectTimeout } = this.config
       const grace = Duration.toMillis(Duration.isFinite(commandTimeout) ? commandTimeout : connectTimeout)
       const connections = [...this.serving, ...this.draining]
-      const waiting = this.waiting
+      const waiting = this.takeWaiting()
       this.closing = true
       this.serving = []
-      this.waiting = []
-      this.waitingCommands = 0
       this.alarm.clear()
       this.recorder.close()
       Deferred.doneUnsafe(this.closed, Exit.fail(new HitlessError({ reason: new Closed({ mayHaveExecuted: false }) })))

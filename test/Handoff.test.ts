@@ -327,7 +327,7 @@ describe("a target in trouble", () => {
       const traffic = yield* load
       yield* begin(
         { step: "handshake", at: 0, node: "b", handshake: { _tag: "NoAuth" } },
-        announceMove(0, 1, 1, addresses.b)
+        announceMove(0, 1, 3, addresses.b)
       )
       yield* advance("2 seconds")
       yield* traffic.stop
@@ -383,7 +383,7 @@ describe("a target in trouble", () => {
     Effect.gen(function*() {
       yield* begin(
         { step: "refuse", at: 0, node: "b" },
-        announceMove(0, 1, 0, addresses.b),
+        announceMove(0, 1, 3, addresses.b),
         { step: "accept", at: "1 second", node: "b" },
         { step: "refuse", at: "2 seconds", node: "a" },
         { step: "kill", at: "2 seconds", node: "a" }
@@ -392,7 +392,7 @@ describe("a target in trouble", () => {
       assert.strictEqual((yield* status).health, "degraded")
       yield* advance("1 milli")
       assert.deepStrictEqual(yield* slots, ["Serving b"])
-      assert.strictEqual((yield* status).health, "ok")
+      assert.strictEqual((yield* status).health, "maintenance")
     }).pipe(
       rehearse({ maintenance: { handoffTimeout: "250 millis", maxHandoffRetries: 0, relaxedTimeout: "50 millis" } })
     ))

@@ -22,7 +22,7 @@ class Dedicated implements Owner, RequestOwner {
 
   constructor(pool: Pool) {
     this.pool = pool
-    this.onSettled = pool.onSettled
+    this.onSettled = pool.observed
   }
 
   onPush(connection: Connection, elements: ReadonlyArray<unknown>): void {
@@ -102,6 +102,7 @@ export const reserve = Effect.fnUntraced(function*(pool: Pool) {
 })
 
 class Subscriber extends Dedicated {
+  connection: Connection | undefined
   readonly subscribed = Deferred.makeUnsafe<void, HitlessError>()
   private readonly onMessage: (channel: string, message: string) => void
 
@@ -129,7 +130,10 @@ class Subscriber extends Dedicated {
   }
 
   override onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
-    Deferred.doneUnsafe(this.subscribed, Exit.fail(new HitlessError({ reason: cause })))
+    // Of the places that were dialled for it only one became its connection.
+    if (connection === this.connection) {
+      Deferred.doneUnsafe(this.subscribed, Exit.fail(new HitlessError({ reason: cause })))
+    }
     super.onClosed(connection, cause, orphans)
   }
 }
@@ -148,6 +152,8 @@ export const subscribe = Effect.fnUntraced(function*(
   if (flaw !== undefined) return yield* refused("SUBSCRIBE", `the channel ${flaw}`)
   const owner = new Subscriber(pool, onMessage)
   const connection = yield* pool.dedicated(owner)
+  if (connection.closedBy !== undefined) return yield* new HitlessError({ reason: connection.closedBy })
+  owner.connection = connection
   const startedAt = pool.now()
   connection.sendUnanswered(["SUBSCRIBE", channel])
   yield* Effect.timeoutOrElse(Deferred.await(owner.subscribed), {
