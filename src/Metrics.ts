@@ -11,7 +11,7 @@
  */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
-import { HitlessErrorReason } from "./HitlessError.ts"
+import { HitlessErrorReason, unreadableCode } from "./HitlessError.ts"
 
 const seconds = (name: string, description: string) =>
   Metric.histogram(name, {
@@ -149,6 +149,7 @@ const mostOperations = 2048
  */
 const errorTypes: ReadonlySet<string> = new Set([
   ...HitlessErrorReason.members.map(({ identifier }) => identifier.slice(identifier.lastIndexOf("/") + 1)),
+  unreadableCode,
   "ASK",
   "BADAUTH",
   "BUSY",

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
+import * as HitlessError from "hitless/HitlessError"
 import * as Metrics from "hitless/Metrics"
 
 /** A recorder on a registry of its own. */
@@ -94,6 +95,31 @@ describe("Metrics", () => {
     const { recorder, series } = make()
     for (const type of ["CommandTimeout", "WRONGTYPE", "WRONGTYPE"]) recorder.failed(type)
     assert.deepStrictEqual(series(Metrics.errors), { "error.type=CommandTimeout": 1, "error.type=WRONGTYPE": 2 })
+  })
+
+  it("counts what is no code of Redis, and what scripts make up, as one type", () => {
+    const { recorder, series } = make()
+    for (const type of ["NOPROTO", "MYERR", "wrongtype", "", "__proto__", "toString", "ERR\n"]) recorder.failed(type)
+    for (let i = 0; i < 3000; i++) recorder.failed(`CODE${i}`)
+    assert.deepStrictEqual(series(Metrics.errors), { "error.type=NOPROTO": 1, "error.type=_OTHER": 3006 })
+  })
+
+  it("knows each reason of the error, and what the codec itself says of a reply", () => {
+    const { recorder, series } = make()
+    const types = [
+      ...HitlessError.HitlessErrorReason.members.map((reason) => reason.identifier.replace(/^.*\//, "")),
+      HitlessError.unreadableCode
+    ]
+    for (const type of types) recorder.failed(type)
+    assert.deepStrictEqual(Object.keys(series(Metrics.errors)).sort(), types.map((type) => `error.type=${type}`).sort())
+  })
+
+  it("keeps a bounded number of operations apart", () => {
+    const { recorder, series } = make("sessions", true)
+    for (let i = 0; i < 5000; i++) recorder.operationEnded(`command${i}`, 1)
+    const operations = Object.keys(series(Metrics.operationDuration))
+    assert.lengthOf(operations, 2049)
+    assert.include(operations, "db.operation.name=_OTHER")
   })
 
   it("counts open windows up and down", () => {
