@@ -392,6 +392,33 @@ let spareScratch: Uint8Array = emptyBytes
 /** Memory that values up to an eighth of it share; a value that is kept keeps no more alive than in Node's own pool. */
 const slabBytes = 8 * 1024
 
+/** Memory for small byte values, which is shared by many of them and written once. */
+class Slab {
+  private bytes: Uint8Array = emptyBytes
+  private used = 0
+
+  allocate(length: number): Uint8Array {
+    if (length <= heapBytes || length > slabBytes / 8) {
+      return new Uint8Array(length)
+    }
+    if (this.used + length > this.bytes.length) {
+      this.bytes = new Uint8Array(slabBytes)
+      this.used = 0
+    }
+    this.used += length
+    return viewOf(this.bytes, this.used - length, this.used)
+  }
+
+  copy(bytes: Uint8Array, length: number): Uint8Array {
+    if (length <= heapBytes) {
+      return new Uint8Array(bytes)
+    }
+    const copy = this.allocate(length)
+    copy.set(bytes)
+    return copy
+  }
+}
+
 const noItems: Array<unknown> = []
 
 /** An open aggregate. One per level is kept and used again. */
@@ -669,9 +696,7 @@ class DecoderImpl implements Decoder {
   /** What reads the rest of a value that is not kept. */
   private skipper: Skipper | undefined = undefined
 
-  /** Shared memory for small byte values, and how much of it is used. */
-  private slab: Uint8Array = emptyBytes
-  private slabUsed = 0
+  private readonly slab = new Slab()
 
   constructor(handler: Handler, limits: Limits | undefined) {
     this.handler = handler
@@ -786,7 +811,7 @@ class DecoderImpl implements Decoder {
   private payloadMemory(length: number): Uint8Array {
     // Bytes are the handler's to keep, and a large payload is too much memory to keep.
     if (this.asBytes || length > scratchBytes) {
-      return this.allocate(length)
+      return this.slab.allocate(length)
     }
     const scratch = spareScratch.length < length ? new Uint8Array(length) : spareScratch
     spareScratch = emptyBytes
@@ -1257,25 +1282,7 @@ class DecoderImpl implements Decoder {
     if (view.length * 2 >= bytes.buffer.byteLength) {
       return view
     }
-    if (view.length <= heapBytes) {
-      return new Uint8Array(view)
-    }
-    const copy = this.allocate(view.length)
-    copy.set(view)
-    return copy
-  }
-
-  /** Memory that is written once. */
-  private allocate(length: number): Uint8Array {
-    if (length <= heapBytes || length > slabBytes / 8) {
-      return new Uint8Array(length)
-    }
-    if (this.slabUsed + length > this.slab.length) {
-      this.slab = new Uint8Array(slabBytes)
-      this.slabUsed = 0
-    }
-    this.slabUsed += length
-    return viewOf(this.slab, this.slabUsed - length, this.slabUsed)
+    return this.slab.copy(view, view.length)
   }
 
   // ----- aggregates -----
@@ -1518,6 +1525,11 @@ const firstBlockBytes = 1024
  * @internal
  */
 export const byReferenceBytes = 2 * 1024
+
+const argumentSlab = new Slab()
+
+/** Copies an argument of so many bytes, fewer than those that are sent by reference. @internal */
+export const copyArgument = (bytes: Uint8Array, length: number): Uint8Array => argumentSlab.copy(bytes, length)
 
 /**
  * With more than this to write, text is encoded here. Node fails a write whose text might need more than 2 GiB, at

@@ -3,7 +3,7 @@
  */
 import * as Commands from "@ioredis/commands"
 import { CommandRefused, HitlessError } from "../HitlessError.ts"
-import { type Arg, byReferenceBytes } from "../Resp.ts"
+import { type Arg, byReferenceBytes, copyArgument } from "../Resp.ts"
 import type { Words } from "./request.ts"
 
 const readOnly: ReadonlySet<string> = new Set(Commands.list.filter((name) => Commands.hasFlag(name, "readonly")))
@@ -236,7 +236,7 @@ export const takeBytes = (words: Array<Arg>): void => {
     if (typeof word !== "object") continue
     const size = length.call(word)
     words[i] = size < byReferenceBytes
-      ? new Uint8Array(word)
+      ? copyArgument(word, size)
       : new Uint8Array(buffer.call(word), byteOffset.call(word), size)
   }
 }
