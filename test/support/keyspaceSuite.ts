@@ -117,7 +117,10 @@ const connect = Effect.fnUntraced(
       write: (words) => {
         const encoder = new Resp.Encoder()
         encoder.write(words)
-        return Effect.forEach(encoder.take(), (bytes) => writer.write(bytes), { discard: true })
+        const write = Effect.forEach(encoder.take(), (bytes) => writer.write(bytes), { discard: true })
+        // To an open socket it writes at once; one that its peer has closed keeps its writer waiting for a connection
+        // that will not come, and the next reply says `closed`.
+        return Effect.raceFirst(write, Effect.sleep("100 millis"))
       },
       // The blocking commands of the cases wait for a second at most.
       reply: next.pipe(
