@@ -405,6 +405,17 @@ describe("a peer that refuses for another reason", () => {
     }))
 })
 
+for (const words of ["WRONGPASS invalid username-password pair", "NOPERM no rights", "ERR invalid password"]) {
+  it.live(`credentials that are refused with ${words.split(" ")[0]} and a hang-up are refused credentials`, () =>
+    Effect.gen(function*() {
+      const { port, told } = yield* peer(hangingUp(() => `-${words}\r\n`))
+      const reason = yield* refusal({ port, credentials })
+      assert.strictEqual(reason._tag, "AuthenticationFailed")
+      assert.include(reason.message, words)
+      assert.strictEqual(told.length, 1)
+    }))
+}
+
 describe("protocol", () => {
   it.live("3 fails where RESP3 is refused, and says so", () =>
     Effect.gen(function*() {

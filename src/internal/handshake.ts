@@ -281,7 +281,11 @@ export const shakeHands = (
     { hungUp, refusal }: Exchanged,
     toHello: unknown
   ): HitlessError | HungUp => {
-    const error = new HitlessError({ reason: closedBy })
+    const error = new HitlessError({
+      reason: hungUp && refusal !== undefined && isAuthError(refusal)
+        ? new AuthenticationFailed({ ...at, detail: textOf(refusal) })
+        : closedBy
+    })
     const wasUnderstood = toHello !== undefined && !(toHello instanceof ErrorReply)
     const forWords = hungUp && !wasUnderstood && (refusal === undefined || refusesHello(refusal))
     if (!forWords || greeting === "bare" || terms.required) return error
