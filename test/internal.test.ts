@@ -213,6 +213,7 @@ describe("Request", () => {
     const told: Array<string> = []
     const exits: Array<Exit.Exit<unknown, HitlessError>> = []
     const owner: RequestOwner = {
+      onGivenUp: () => {},
       onReplied: () => told.push("replied"),
       onFailed: (error) => told.push(`failed: ${error.reason._tag}`),
       onSettled: () => told.push("settled")

@@ -32,6 +32,8 @@ class Dedicated implements Owner, RequestOwner {
     return false
   }
 
+  onLess(): void {}
+
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
     for (const request of orphans) {
       request.fail(
@@ -54,6 +56,8 @@ class Dedicated implements Owner, RequestOwner {
   onFailed(error: HitlessError): void {
     this.pool.onFailed(error)
   }
+
+  onGivenUp(_request: Request): void {}
 }
 
 /**
