@@ -111,6 +111,8 @@ export type Support =
 export interface Owner {
   /** A push arrived, in any state but `Closed`. */
   readonly onPush: (connection: Connection, elements: ReadonlyArray<unknown>) => void
+  /** Requests have left it: replies arrived, or what nobody waits for any more was not written. */
+  readonly onLess: () => void
   /** A reply arrived that no request owns; `false` makes it a protocol violation. */
   readonly onUnowed: (connection: Connection, value: unknown) => boolean
   /**
@@ -197,12 +199,16 @@ export class Connection {
   /** The transaction whose `MULTI` is not answered yet: until then nothing follows it. */
   private opening: Request | undefined
   private outstanding = 0
+  private outstandingBytes = 0
+  /** Of the reply that has begun to arrive. */
+  private bytesToArrive = 0
   private flushScheduled = false
   private writing = false
   private drainUntil = Infinity
   private lastHeard = 0
   /** When the queue of written requests was last empty. */
   private owesSince = 0
+  private waitingSince = Infinity
 
   /** @internal Use `connect`. */
   constructor(options: Options, writer: Socket.Writer, scope: Scope.Closeable, context: Context.Context<never>) {
@@ -242,6 +248,21 @@ export class Connection {
     return this.opening !== undefined
   }
 
+  /** About how many bytes the words of those commands take. */
+  get loadBytes(): number {
+    return this.outstandingBytes
+  }
+
+  /** About how many bytes pass before the reply to a new command, as far as is known. */
+  get bytesAhead(): number {
+    return this.outstandingBytes + this.bytesToArrive
+  }
+
+  /** Since when the oldest written request is the oldest, in elapsed milliseconds; `Infinity` when there is none. */
+  get waitsSince(): number {
+    return this.waitingSince
+  }
+
   /** Succeeds when the connection is closed, and its socket with it. */
   get closed(): Effect.Effect<void> {
     return Deferred.await(this.done)
@@ -250,6 +271,7 @@ export class Connection {
   /** Takes a request; it leaves by the end of this tick. The connection must be `Ready`. */
   send(request: Request): void {
     this.outstanding += request.size
+    this.outstandingBytes += request.weight
     this.waiting.push(request)
     this.watch(request)
     const gathered = this.waiting.length
@@ -266,7 +288,7 @@ export class Connection {
   /**
    * Takes no more requests, and closes when the last reply that somebody waits for has arrived, at the latest at
    * `until` (elapsed milliseconds); of two calls the earlier time counts. Returns the requests that were not
-   * written: they are the caller's again.
+   * written and that somebody waits for: they are the caller's again.
    */
   drain(until: number): ReadonlyArray<Request> {
     if (this.current === "Draining" && until < this.drainUntil) {
@@ -276,10 +298,10 @@ export class Connection {
     if (this.current !== "Ready") return []
     this.transition("Draining")
     const unwritten = this.waiting.takeAll()
-    for (const request of unwritten) this.outstanding -= request.size
+    for (const request of unwritten) this.release(request)
     this.drainUntil = until
     if (!this.closeIfDrained()) this.alarm.set(until)
-    return unwritten
+    return unwritten.filter(isLive)
   }
 
   /** Closes at once. Idempotent; the first cause counts. */
@@ -293,10 +315,10 @@ export class Connection {
     this.owed = this.written.peek()
     const orphans: Array<Request> = []
     for (const request of [...this.written.takeAll(), ...this.waiting.takeAll()]) {
+      this.release(request)
       if (request.kind === "raw") request.fail(new HitlessError({ reason: cause }))
       else if (isLive(request)) orphans.push(request)
     }
-    this.outstanding = 0
     this.timeouts.forget(this.subject)
     // Nothing is owed to anybody now. Without this the socket of a peer that does not read would wait for its last bytes.
     this.runFork(Effect.ignore(this.writer.write(new Socket.CloseEvent())))
@@ -320,7 +342,14 @@ export class Connection {
   /** @internal What the reader calls for each chunk. */
   receive(chunk: Uint8Array): void {
     this.lastHeard = monotonicMillis(this.clock)
+    const head = this.written.peek()
     const error = this.decoder.push(chunk)
+    const next = this.written.peek()
+    this.bytesToArrive = this.decoder.owed
+    if (next !== head) {
+      this.waitingSince = next === undefined ? Infinity : this.lastHeard
+      this.owner.onLess()
+    }
     if (error !== undefined && this.current !== "Closed") this.violate(error.message)
   }
 
@@ -333,6 +362,12 @@ export class Connection {
     this.close(new ProtocolViolation({ endpoint: this.address, detail, mayHaveExecuted: true }))
   }
 
+  /** Lets go of a request, which has left its queue. */
+  private release(request: Request): void {
+    this.outstanding -= request.size
+    this.outstandingBytes -= request.weight
+  }
+
   private scheduleFlush(): void {
     if (this.flushScheduled || this.writing) return
     this.flushScheduled = true
@@ -343,11 +378,13 @@ export class Connection {
     this.flushScheduled = false
     if (this.current === "Closed" || this.writing) return
     if (this.written.length === 0) this.owesSince = monotonicMillis(this.clock)
+    let dropped = false
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
       if (request === undefined) break
       if (request.state !== "Waiting") {
-        this.outstanding -= request.size
+        this.release(request)
+        dropped = true
         continue
       }
       this.written.push(request)
@@ -360,6 +397,8 @@ export class Connection {
       if (request.batch === undefined) this.encoder.write(request.words)
       else for (const words of request.batch) this.encoder.write(words)
     }
+    if (this.waitingSince === Infinity && this.written.length > 0) this.waitingSince = this.owesSince
+    if (dropped) this.owner.onLess()
     const chunks = this.encoder.take()
     if (chunks.length === 0) return
     // The write runs at once, on this stack; only a full socket buffer leaves a fiber behind, and what is sent
@@ -394,7 +433,7 @@ export class Connection {
     const batch = request.batch
     if (batch === undefined) {
       this.written.shift()
-      this.outstanding--
+      this.release(request)
       if (request.state !== "Settled") {
         if (value instanceof Resp.ErrorReply) request.owner.onReplied(request, value, this)
         else request.succeed(hasErrors ? withErrors(request, value, this) : value)
@@ -403,14 +442,14 @@ export class Connection {
       const replies = request.replies ??= []
       replies.push(hasErrors ? withErrors(request, value, this) : value)
       if (request === this.opening) this.opened(request, batch, replies)
-      else if (replies.length === batch.length) this.repliedToBatch(request, batch, replies)
+      else if (replies.length === batch.length) this.repliedToBatch(request, replies)
     }
     if (this.current === "Draining") this.closeIfDrained()
   }
 
-  private repliedToBatch(request: Request, batch: ReadonlyArray<Words>, replies: ReadonlyArray<unknown>): void {
+  private repliedToBatch(request: Request, replies: ReadonlyArray<unknown>): void {
     this.written.shift()
-    this.outstanding -= batch.length
+    this.release(request)
     if (request.state !== "Settled") request.owner.onReplied(request, replies, this)
     // What follows would be queued, and each reply the wrong one.
     if (request.kind === "transaction" && leavesOpen(replies) && this.current !== "Closed") {
@@ -425,7 +464,7 @@ export class Connection {
    */
   private opened(request: Request, batch: ReadonlyArray<Words>, replies: Array<unknown>): void {
     this.opening = undefined
-    if (replies[0] !== "OK") this.repliedToBatch(request, batch, replies)
+    if (replies[0] !== "OK") this.repliedToBatch(request, replies)
     else if (request.state === "Settled") {
       this.encoder.write(discard)
       // One reply is owed in place of those of the commands and `EXEC`.

@@ -294,7 +294,7 @@ export class CommandRefused extends Schema.Class<CommandRefused>("hitless/Hitles
 }
 
 /**
- * Too many commands are outstanding; this one was not accepted.
+ * Too many commands, or too many bytes of arguments, are outstanding; this one was not accepted.
  *
  * @category errors
  * @since 0.1.0
@@ -302,8 +302,9 @@ export class CommandRefused extends Schema.Class<CommandRefused>("hitless/Hitles
 export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/Overloaded")({
   _tag: Schema.tag("Overloaded"),
   ...site,
-  /** The limit that was reached, in commands. */
+  /** The limit that it would have exceeded, and of what. */
   limit: Schema.Finite,
+  unit: Schema.Literals(["commands", "bytes"]),
   mayHaveExecuted: Schema.Boolean
 }) {
   /** It did not run; later there may be room. */
@@ -311,7 +312,12 @@ export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/O
     return true
   }
   get message(): string {
-    return `${what(this)} was not accepted: ${this.limit} commands are outstanding already`
+    const [many, option] = this.unit === "commands"
+      ? ["commands", "maxPendingCommands"]
+      : ["bytes of arguments", "maxPendingBytes"]
+    return `${
+      what(this)
+    } was not accepted: more than ${this.limit} ${many} would be outstanding; send fewer at a time, raise ${option}, or let commands wait for room with whenOverloaded: "wait"`
   }
 }
 

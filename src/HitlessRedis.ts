@@ -226,7 +226,7 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
       }
       const command = Effect.callback<A, HitlessError>((resume) => {
         const request = new Request(pool, kind, words, batch, bytes, timeout, pool.now(), resume as Resume)
-        pool.submit(request)
+        pool.accept(request)
         return request
       })
       if (!isTraced(fiber)) return command

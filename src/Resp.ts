@@ -125,6 +125,8 @@ export interface Decoder {
   readonly push: (chunk: Uint8Array) => RespError | undefined
   /** Ends all callbacks at once; may be called from one. */
   readonly stop: () => void
+  /** About how many bytes of a value that has begun to arrive are still to come; elements like those that came before. */
+  readonly owed: number
 }
 
 /**
@@ -707,6 +709,19 @@ class DecoderImpl implements Decoder {
 
   readonly stop = (): void => {
     this.halted = true
+  }
+
+  get owed(): number {
+    let arrived = 1
+    let expected = 0
+    for (let i = 0; i < this.depth; i++) {
+      const { items, remaining } = this.frames[i]
+      arrived += items.length
+      expected += Math.max(0, remaining)
+    }
+    const ofPayload = this.payloadType === 0 ? 0 : this.payloadLength - this.payloadFilled
+    // Between two chunks, which is when it is asked, a value that is not complete began so many bytes ago.
+    return ofPayload - this.frameStart * expected / arrived
   }
 
   readonly push = (chunk: Uint8Array): RespError | undefined => {

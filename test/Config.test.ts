@@ -36,6 +36,9 @@ describe("Config", () => {
           clientName: undefined,
           protocol: "auto",
           poolSize: 10,
+          maxPendingCommands: 262_144,
+          maxPendingBytes: 268_435_456,
+          whenOverloaded: "fail",
           connectTimeout: Duration.seconds(5),
           commandTimeout: Duration.seconds(3),
           retry: "reads",
@@ -298,6 +301,7 @@ describe("Config", () => {
     const handoffTimeout = `${finite}: an attempt without an end would hold its worker`
     const relaxedTimeout = `${finite}, or "off": a lost end of maintenance must not relax timeouts for ever`
     const secret = "must be redacted text, so that it is never printed"
+    const poolSize = "servers take 10000 clients by default, and a pool that moves has two for each"
     const validUrl = "must be a valid URL: a port is at most 65535, and a user name and a password are percent-encoded"
     const unixUrl = "must name the socket by its absolute path, as in unix:///run/redis.sock"
     const count = (why: string) => `must be "auto" or an integer of at least 1: ${why}`
@@ -411,11 +415,29 @@ describe("Config", () => {
         "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has",
         [{ protocol: 2, maintenance: { mode: "enabled" } }]
       ],
-      ["poolSize", "must be an integer of at least 1: commands need a connection", [
+      ["poolSize", `must be an integer from 1 to 5000: ${poolSize}`, [
         { poolSize: 0 },
+        { poolSize: 5001 },
         { poolSize: 2.5 },
         { poolSize: Infinity },
         { poolSize: null }
+      ]],
+      ["maxPendingCommands", "must be an integer of at least 1: a command is pending until it is answered", [
+        { maxPendingCommands: 0 },
+        { maxPendingCommands: 1.5 },
+        { maxPendingCommands: Infinity },
+        { maxPendingCommands: "100" }
+      ]],
+      ["maxPendingBytes", "must be an integer of at least 1, in bytes", [
+        { maxPendingBytes: 0 },
+        { maxPendingBytes: 0.5 },
+        { maxPendingBytes: Infinity },
+        { maxPendingBytes: "1 MiB" }
+      ]],
+      ["whenOverloaded", "must be \"fail\" or \"wait\"", [
+        { whenOverloaded: "drop" },
+        { whenOverloaded: true },
+        { whenOverloaded: null }
       ]],
       ["connectTimeout", connectTimeout, [
         { connectTimeout: 0 },
@@ -560,7 +582,9 @@ describe("Config", () => {
     const numeric: Record<string, [options: (n: number) => unknown, holds: (n: number) => boolean]> = {
       port: [(port) => ({ port }), (n) => Number.isSafeInteger(n) && n >= 1 && n <= 65535],
       database: [(database) => ({ database }), (n) => Number.isSafeInteger(n) && n >= 0],
-      poolSize: [(poolSize) => ({ poolSize }), (n) => Number.isSafeInteger(n) && n >= 1],
+      poolSize: [(poolSize) => ({ poolSize }), (n) => Number.isSafeInteger(n) && n >= 1 && n <= 5000],
+      maxPendingCommands: [(maxPendingCommands) => ({ maxPendingCommands }), (n) => Number.isSafeInteger(n) && n >= 1],
+      maxPendingBytes: [(maxPendingBytes) => ({ maxPendingBytes }), (n) => Number.isSafeInteger(n) && n >= 1],
       connectTimeout: [(connectTimeout) => ({ connectTimeout }), (n) => n > 0 && n < Infinity],
       commandTimeout: [(commandTimeout) => ({ commandTimeout }), (n) => n > 0],
       maxHandoffRetries: [
@@ -674,6 +698,9 @@ describe("Config", () => {
             REDIS_CLIENT_NAME: "app",
             REDIS_PROTOCOL: "3",
             REDIS_POOL_SIZE: "100",
+            REDIS_MAX_PENDING_COMMANDS: "1000",
+            REDIS_MAX_PENDING_BYTES: "1000000",
+            REDIS_WHEN_OVERLOADED: "wait",
             REDIS_CONNECT_TIMEOUT: "1 second",
             REDIS_COMMAND_TIMEOUT: "Infinity",
             REDIS_RETRY: "none",
@@ -698,6 +725,9 @@ describe("Config", () => {
           clientName: "app",
           protocol: 3,
           poolSize: 100,
+          maxPendingCommands: 1000,
+          maxPendingBytes: 1_000_000,
+          whenOverloaded: "wait",
           connectTimeout: Duration.seconds(1),
           commandTimeout: Duration.infinity,
           retry: "none",

@@ -33,6 +33,8 @@ class Dedicated implements Owner, RequestOwner {
     return false
   }
 
+  onLess(): void {}
+
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
     for (const request of orphans) {
       request.fail(

@@ -44,6 +44,8 @@ export interface RequestOwner {
   readonly onReplied: (request: Request, value: unknown, site: Site) => void
   /** The one who waits was given an error. */
   readonly onFailed: (error: HitlessError) => void
+  /** The one who waits was interrupted. */
+  readonly onGivenUp?: (request: Request) => void
   /** The request is over; `undefined` when nobody wants to know. */
   readonly onSettled: RequestObserver | undefined
 }
@@ -65,6 +67,28 @@ export const nameOf = (kind: RequestKind, words: Words): string => {
   }
 }
 
+/**
+ * What a word takes beside its characters: its place in the array and its header. Measured as heap that was still in use
+ * after a collection, while an `MGET` of 100,000 keys of 9 characters waited for its reply: 48 bytes for each.
+ */
+const wordBytes = 40
+
+/** About how many bytes the words take: names are short, and of a text no more than its length is known at once. */
+const weightOf = (words: Words): number => {
+  let weight = wordBytes * words.length
+  for (let i = 1; i < words.length; i++) {
+    const word = words[i]
+    if (typeof word === "string" || word instanceof Uint8Array) weight += word.length
+  }
+  return weight
+}
+
+const weightOfBatch = (batch: ReadonlyArray<Words>): number => {
+  let weight = 0
+  for (const words of batch) weight += weightOf(words)
+  return weight
+}
+
 /** @internal */
 export type Resume = (exit: Exit.Exit<unknown, HitlessError>) => void
 
@@ -83,6 +107,8 @@ export class Request extends Effectable.Class<void> {
   readonly batch: ReadonlyArray<Words> | undefined
   /** How many commands it is, and so how many replies it is owed. */
   readonly size: number
+  /** About how many bytes its words take. */
+  readonly weight: number
   readonly bytes: boolean
   /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
   readonly timeout: number
@@ -114,6 +140,7 @@ export class Request extends Effectable.Class<void> {
     this.words = words
     this.batch = batch
     this.size = batch === undefined ? 1 : batch.length
+    this.weight = batch === undefined ? weightOf(words) : weightOfBatch(batch)
     this.bytes = bytes
     this.timeout = timeout
     this.startedAt = startedAt
@@ -166,6 +193,7 @@ export class Request extends Effectable.Class<void> {
     return Effect.sync(() => {
       if (this.state === "Settled") return
       this.state = "Settled"
+      this.owner.onGivenUp?.(this)
       this.owner.onSettled?.(this, undefined)
     })
   }
