@@ -11,7 +11,7 @@ import * as Scope from "effect/Scope"
 import { type Config, type HitlessError, HitlessRedis } from "hitless"
 import { NodeTransport } from "hitless/node"
 import { busyAt } from "hitless/Pool"
-import { spawn } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { waitUntil } from "./support/deployment.ts"
 import { answerHandshake, type RawConnection, rawServer } from "./support/rawServer.ts"
@@ -19,6 +19,16 @@ import { startRedis } from "./support/redisServer.ts"
 
 /** Keeps the process from doing anything for longer than a connection may be silent before others are preferred. */
 const block = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150)
+
+/** The same, and until a server of another process has answered so many `PING`s. */
+const blockUntilPinged = (port: number, times: number) => {
+  const program = `const socket = require("node:net").connect(${port}, "127.0.0.1")
+    const ask = () => socket.write("INFO commandstats\\r\\n")
+    socket.on("data", (text) => Number(/cmdstat_ping:calls=(\\d+)/.exec(text)?.[1]) >= ${times} ? process.exit() : ask())
+    ask()`
+  assert.strictEqual(spawnSync(process.execPath, ["-e", program], { encoding: "utf8" }).stderr, "")
+  block()
+}
 
 const mebi = 1024 * 1024
 
@@ -239,7 +249,7 @@ describe("a small command", () => {
         const first = yield* Effect.forkScoped(redis.send("PING"), now)
         // It is written at the end of this turn; then nothing is read for longer than a server may be silent.
         yield* Effect.yieldNow
-        block()
+        blockUntilPinged(port, 2 * i + 1)
         yield* redis.send("PING")
         yield* Fiber.join(first)
       }
