@@ -197,7 +197,7 @@ describe("a value at the place of an echo", () => {
       Effect.gen(function*() {
         const held = yield* holding()
         const behind = yield* getBehindProbe(held)
-        yield* held.reply(value, `+${held.nonce()}`, "+late")
+        yield* held.reply(value)
         violation(failure(yield* Fiber.join(behind)))
         yield* holds(() => held.server.closed.length === 1)
       }))
@@ -329,8 +329,16 @@ describe("after a command that timed out", () => {
       yield* lose(held)
       yield* holds(() => held.probes() === 1)
       yield* held.reply("+late")
-      // Seen where a reply that came behind it would be.
-      yield* holds(() => held.server.connections[0]!.socket.bytesWritten > 0)
+      for (let i = 0; i < 5; i++) yield* TestClock.adjust("1 second")
+      yield* holds(() => held.server.closed.length === 1)
+    }))
+
+  it.effect("so it is where what follows it has all the time there is", () =>
+    Effect.gen(function*() {
+      const held = yield* holding({ commandTimeout: "1 second" })
+      yield* TestClock.adjust("1 second")
+      yield* start(Effect.exit(within("Infinity")(held.redis.send("GET", "key"))))
+      yield* holds(() => held.asked.length === 2)
       for (let i = 0; i < 5; i++) yield* TestClock.adjust("1 second")
       yield* holds(() => held.server.closed.length === 1)
     }))
@@ -493,6 +501,7 @@ describe("a probe", () => {
       const poison = yield* start(Effect.flip(redis.send("GET", "poison")))
       yield* holds(() => asked === 2)
       assert.include((yield* Fiber.join(poison)).message, "not sent a third time")
+      assert.strictEqual(asked, 2)
     }))
 })
 
