@@ -224,7 +224,7 @@ export class Connection {
     this.writer = writer
     this.scope = scope
     this.alarm = new Alarm(context, this.onAlarm)
-    this.alignment = new Alignment(Context.get(context, Random.Random), options.commandTimeout)
+    this.alignment = new Alignment(Context.get(context, Random.Random))
     this.decoder = Resp.makeDecoder({
       blobsAsBytes: () => this.written.peek()?.bytes === true,
       onReply: this.onReply,
@@ -344,9 +344,12 @@ export class Connection {
     this.close(new ProtocolViolation({ endpoint: this.address, detail, mayHaveExecuted: true }))
   }
 
-  /** Writes an `ECHO`, and whatever is written next comes after it. */
-  private prove(now: number): void {
-    const probe = this.alignment.ask(now)
+  /**
+   * Writes an `ECHO` before what is written next. A server that reads both at once sends the echo only when it has run the
+   * other too, so the time which that has is the echo's.
+   */
+  private prove(now: number, next: Request | undefined): void {
+    const probe = this.alignment.ask(now, next?.timeout ?? this.commandTimeout)
     this.written.push(probe)
     this.encoder.write(probe.words)
     this.watch(probe)
@@ -363,7 +366,7 @@ export class Connection {
     if (this.current === "Closed" || this.writing) return
     if (this.written.length === 0) this.owesSince = monotonicMillis(this.clock)
     if (this.alignment.dueAt === -Infinity && this.opening === undefined && this.current === "Ready") {
-      this.prove(monotonicMillis(this.clock))
+      this.prove(monotonicMillis(this.clock), this.waiting.peek())
     }
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
@@ -372,7 +375,7 @@ export class Connection {
         this.outstanding -= request.size
         continue
       }
-      if (request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt)
+      if (request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
       this.written.push(request)
       if (request.kind === "transaction") {
         this.opening = request

@@ -44,7 +44,7 @@ const holds = (condition: () => boolean) => eventually(Effect.sync(condition))
 
 const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkScoped(effect, { startImmediately: true })
 
-const within = (timeout: "100 millis" | "Infinity") =>
+const within = (timeout: "100 millis" | "1 minute" | "Infinity") =>
   Effect.provideService(HitlessRedis.CurrentCommandTimeout, timeout)
 
 const startRedis = (...options: Parameters<typeof startLive>) => TestClock.withLive(startLive(...options))
@@ -333,15 +333,35 @@ describe("after a command that timed out", () => {
       yield* holds(() => held.server.closed.length === 1)
     }))
 
-  it.effect("so it is where what follows it has all the time there is", () =>
+  it.effect("so it is where it went behind a command that may wait for ever", () =>
     Effect.gen(function*() {
       const held = yield* holding({ commandTimeout: "1 second" })
-      yield* TestClock.adjust("1 second")
-      yield* start(Effect.exit(within("Infinity")(held.redis.send("GET", "key"))))
+      const waiting = yield* start(within("Infinity")(held.redis.send("GET", "waiting")))
+      yield* holds(() => held.asked.length === 1)
+      yield* start(Effect.exit(within("100 millis")(held.redis.send("GET", "lost"))))
       yield* holds(() => held.asked.length === 2)
+      yield* TestClock.adjust("100 millis")
+      yield* holds(() => held.probes() === 1)
+      yield* held.reply("+value", "+late")
+      assert.strictEqual(yield* Fiber.join(waiting), "value")
       for (let i = 0; i < 5; i++) yield* TestClock.adjust("1 second")
       yield* holds(() => held.server.closed.length === 1)
     }))
+
+  for (const timeout of ["1 minute", "Infinity"] as const) {
+    it.effect(`it cuts off no slow command behind it whose own time is ${timeout}`, () =>
+      Effect.gen(function*() {
+        const held = yield* holding({ commandTimeout: "1 second" })
+        yield* TestClock.adjust("1 second")
+        const slow = yield* start(within(timeout)(held.redis.send("EVAL", "slow", 0)))
+        yield* holds(() => held.asked.length === 2)
+        for (let i = 0; i < 50; i++) yield* TestClock.adjust("1 second")
+        assert.isUndefined(slow.pollUnsafe())
+        yield* held.reply(`+${held.nonce()}`, "+done")
+        assert.strictEqual(yield* Fiber.join(slow), "done")
+        assert.strictEqual(held.server.connections.length, 1)
+      }))
+  }
 
   it.effect("it waits until MULTI is answered, and goes behind EXEC", () =>
     Effect.gen(function*() {

@@ -51,12 +51,9 @@ export class Alignment {
    */
   echo: string | undefined
   private readonly random: Random.Random
-  private readonly timeout: number
 
-  /** `timeout`, in milliseconds, is by what silence after a probe is measured. */
-  constructor(random: Random.Random, timeout: number) {
+  constructor(random: Random.Random) {
     this.random = random
-    this.timeout = timeout
   }
 
   /** Replies are in step at `now`, and are proven from here on. */
@@ -69,10 +66,10 @@ export class Alignment {
     if (this.dueAt !== Infinity) this.dueAt = -Infinity
   }
 
-  /** The probe to write now. */
-  ask(now: number): Request {
+  /** The probe to write now; silence after it is measured by `timeout`, in milliseconds. */
+  ask(now: number, timeout: number): Request {
     this.echo = `hitless-${this.digits()}${this.digits()}`
-    this.probe = new Request(nobody, "raw", ["ECHO", this.echo], undefined, false, this.timeout, now, () => {})
+    this.probe = new Request(nobody, "raw", ["ECHO", this.echo], undefined, false, timeout, now, () => {})
     // Nobody waits for it, as for a command that was given up, and so no drain does, and no deadline ends it.
     this.probe.state = "Settled"
     this.dueAt = Infinity
