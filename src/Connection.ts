@@ -12,7 +12,7 @@
  * `transition`. Replies come in the order of requests, so the queue of written requests is the whole bookkeeping, and
  * one alarm on the earliest deadline serves them all. An interrupted or timed-out request keeps its place there, and
  * its reply is dropped; one that was not written yet is never written. Of a transaction `MULTI` is written first, and
- * nothing else until it is accepted.
+ * nothing else until it is accepted. That replies are in step with requests is proven now and then, with an `ECHO`.
  *
  * The scope given to `connect` owns the socket and the reader; closing it closes the connection. This module never
  * chooses an endpoint, never retries a request and never acts on a notification.
@@ -26,6 +26,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
@@ -40,6 +41,7 @@ import {
   ProtocolViolation
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { Alignment } from "./internal/alignment.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
 import { type Established, type Exchanged, type Greetings, HungUp, shakeHands } from "./internal/handshake.ts"
@@ -147,6 +149,8 @@ export interface Options {
   /** How long a command usually has, in milliseconds: the measure of a server that has gone silent. */
   readonly commandTimeout: number
   readonly timeouts: Timeouts
+  /** Whether commands of many share it, so that none can leave a transaction open in which a probe would be queued. */
+  readonly shared: boolean
   readonly owner: Owner
 }
 
@@ -184,6 +188,7 @@ export class Connection {
 
   private current: State = "Connecting"
   private readonly owner: Owner
+  private readonly shared: boolean
   private readonly commandTimeout: number
   private readonly timeouts: Timeouts
   private readonly clock: Clock.Clock
@@ -191,6 +196,7 @@ export class Connection {
   private readonly writer: Socket.Writer
   private readonly scope: Scope.Closeable
   private readonly alarm: Alarm
+  private readonly alignment: Alignment
   private readonly encoder = new Resp.Encoder()
   private readonly decoder: Resp.Decoder
   private readonly waiting = new Fifo<Request>()
@@ -216,6 +222,7 @@ export class Connection {
     this.address = format(options.endpoint)
     this.subject = `#${this.id}`
     this.owner = options.owner
+    this.shared = options.shared
     this.commandTimeout = options.commandTimeout
     this.timeouts = options.timeouts
     this.clock = Context.get(context, Clock.Clock)
@@ -223,6 +230,7 @@ export class Connection {
     this.writer = writer
     this.scope = scope
     this.alarm = new Alarm(context, this.onAlarm)
+    this.alignment = new Alignment(Context.get(context, Random.Random))
     this.decoder = Resp.makeDecoder({
       blobsAsBytes: () => this.written.peek()?.bytes === true,
       onReply: this.onReply,
@@ -312,9 +320,11 @@ export class Connection {
     this.closedBy = cause
     this.decoder.stop()
     this.alarm.clear()
-    this.owed = this.written.peek()
+    const written = this.written.takeAll()
+    // A server that ends while it runs what follows a probe has not sent the echo yet.
+    this.owed = written.find((request) => request !== this.alignment.probe)
     const orphans: Array<Request> = []
-    for (const request of [...this.written.takeAll(), ...this.waiting.takeAll()]) {
+    for (const request of [...written, ...this.waiting.takeAll()]) {
       this.release(request)
       if (request.kind === "raw") request.fail(new HitlessError({ reason: cause }))
       else if (isLive(request)) orphans.push(request)
@@ -337,6 +347,7 @@ export class Connection {
     this.knowsHello = knowsHello
     this.support = support
     this.transition("Ready")
+    if (this.shared && knowsHello) this.alignment.begin(monotonicMillis(this.clock))
   }
 
   /** @internal What the reader calls for each chunk. */
@@ -368,6 +379,17 @@ export class Connection {
     this.outstandingBytes -= request.weight
   }
 
+  /**
+   * Writes an `ECHO` before what is written next. A server that reads both at once sends the echo only when it has run the
+   * other too, so the time which that has is the echo's.
+   */
+  private prove(now: number, next: Request | undefined): void {
+    const probe = this.alignment.ask(now, next?.timeout ?? this.commandTimeout)
+    this.written.push(probe)
+    this.encoder.write(probe.words)
+    this.watch(probe)
+  }
+
   private scheduleFlush(): void {
     if (this.flushScheduled || this.writing) return
     this.flushScheduled = true
@@ -379,6 +401,9 @@ export class Connection {
     if (this.current === "Closed" || this.writing) return
     if (this.written.length === 0) this.owesSince = monotonicMillis(this.clock)
     let dropped = false
+    if (this.alignment.dueAt === -Infinity && this.opening === undefined && this.current === "Ready") {
+      this.prove(monotonicMillis(this.clock), this.waiting.peek())
+    }
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
       if (request === undefined) break
@@ -387,6 +412,7 @@ export class Connection {
         dropped = true
         continue
       }
+      if (request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
       this.written.push(request)
       if (request.kind === "transaction") {
         this.opening = request
@@ -430,6 +456,7 @@ export class Connection {
       if (!this.owner.onUnowed(this, value)) this.violate("a reply arrived that no command asked for")
       return
     }
+    if (this.alignment.echo !== undefined && this.isOfProbe(request, value)) return
     const batch = request.batch
     if (batch === undefined) {
       this.written.shift()
@@ -445,6 +472,20 @@ export class Connection {
       else if (replies.length === batch.length) this.repliedToBatch(request, replies)
     }
     if (this.current === "Draining") this.closeIfDrained()
+  }
+
+  /** Whether a reply is for nobody: it answers a probe, or shows that it and others are out of step. */
+  private isOfProbe(request: Request, value: unknown): boolean {
+    const isAnswer = request === this.alignment.probe
+    const slip = this.alignment.slipIn(request, value)
+    if (slip !== undefined) {
+      this.violate(`${slip}; something between the client and the server loses replies or adds some`)
+      return true
+    }
+    if (!isAnswer) return false
+    this.written.shift()
+    if (this.current === "Draining") this.closeIfDrained()
+    return true
   }
 
   private repliedToBatch(request: Request, replies: ReadonlyArray<unknown>): void {
@@ -498,7 +539,7 @@ export class Connection {
     const check = (request: Request) => {
       if (request.state === "Settled" || request.timeout === Infinity) return
       const deadline = this.timeouts.deadline(request.startedAt, request.timeout, this.address, this.subject, now)
-      if (deadline <= now) request.fail(this.timedOut(request, now))
+      if (deadline <= now) this.expire(request, now)
       else next = Math.min(next, deadline)
     }
     this.written.forEach(check)
@@ -522,6 +563,12 @@ export class Connection {
     const timeout = Math.max(this.commandTimeout, head.timeout)
     const deadline = this.timeouts.deadline(since, timeout, this.address, this.subject, now)
     return deadline + (deadline - since)
+  }
+
+  private expire(request: Request, now: number): void {
+    request.fail(this.timedOut(request, now))
+    this.alignment.doubt()
+    this.scheduleFlush()
   }
 
   private timedOut(request: Request, now: number): HitlessError {

@@ -1031,6 +1031,7 @@ export class Pool implements Owner, RequestOwner {
           timeout,
           commandTimeout: Duration.toMillis(config.commandTimeout),
           timeouts: this.timeouts,
+          shared: owner === this,
           owner
         }),
         (connection) =>

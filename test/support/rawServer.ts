@@ -21,9 +21,18 @@ export interface RawServer {
   readonly closed: ReadonlyArray<number>
 }
 
-/** The answers to the handshake of a server that announces maintenance; `undefined` for any other command. */
-export const answerHandshake = ([command]: ReadonlyArray<string>): string | undefined =>
-  command === "HELLO" ? "%1\r\n$5\r\nproto\r\n:3\r\n" : command === "CLIENT" ? "+OK\r\n" : undefined
+/**
+ * The answers to what a client asks for itself, of a server that announces maintenance: the handshake, and the `ECHO` that
+ * proves the order of replies. `undefined` for any other command.
+ */
+export const answerHandshake = ([command, text = ""]: ReadonlyArray<string>): string | undefined =>
+  command === "HELLO"
+    ? "%1\r\n$5\r\nproto\r\n:3\r\n"
+    : command === "CLIENT"
+    ? "+OK\r\n"
+    : command === "ECHO" && text.startsWith("hitless-")
+    ? `+${text}\r\n`
+    : undefined
 
 /** Listens on a free port, with TLS where that is given; `answer` gives the bytes that answer a command, or nothing. */
 export const rawServer = (
