@@ -185,8 +185,8 @@ const targetOutlives = 30_000
 
 const kindOf = (thrown: unknown): string => thrown instanceof Error ? thrown.name : typeof thrown
 
-/** How an effect of the program's ended, without the words of what it failed or died with: they can be secret. */
-const endOf = (cause: Cause.Cause<unknown>): string =>
+/** How an effect of the program's ended, without the words of what it failed or died with: they can be secret. @internal */
+export const endOf = (cause: Cause.Cause<unknown>): string =>
   Option.match(Cause.findErrorOption(cause), {
     onSome: (error) => `failed with ${kindOf(error)}`,
     onNone: () =>
@@ -198,6 +198,9 @@ const endOf = (cause: Cause.Cause<unknown>): string =>
 
 /** Why a connection could not be made, in words. */
 type DialFailure = Extract<HitlessErrorReason, { readonly detail: string }>
+
+/** The subject of the window of a slot that has no connection. */
+const nobody = ({ index }: Slot): string => `slot ${index}`
 
 /** Whether the server is there and does not want this client: what the next dial does not change by itself. */
 const isTurnedAway = ({ _tag }: HitlessErrorReason): boolean =>
@@ -1113,6 +1116,19 @@ export class Pool implements Owner, RequestOwner {
  *
  * **Details**
  *
+  /**
+   * Takes a slot back from the worker that had it, whatever that came to. What it was told to follow after the worker's
+   * last look is left to another.
+   */
+  handBack(slot: Slot, exit: Exit.Exit<void>): void {
+    const { state } = slot
+    slot.handingOff = false
+    if (state._tag !== "Moving") return
+    this.setState(slot, { _tag: "Serving", connection: state.connection })
+    if (Exit.isFailure(exit)) slot.failedMove = state.move
+    else Queue.offerUnsafe(this.moves, state.move)
+  }
+
  * Fails as `connect` does when no connection can be made within `connectTimeout`.
  *
  * @category constructors
