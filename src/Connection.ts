@@ -242,6 +242,17 @@ export class Connection {
     return this.opening !== undefined
   }
 
+  /** The latest deadline of the commands that it has not answered, in elapsed milliseconds, as far as they have one. */
+  get owesUntil(): number {
+    const now = monotonicMillis(this.clock)
+    let last = now
+    this.written.forEach((request) => {
+      const deadline = this.deadlineOf(request, now)
+      if (isLive(request) && deadline !== Infinity) last = Math.max(last, deadline)
+    })
+    return last
+  }
+
   /** Succeeds when the connection is closed, and its socket with it. */
   get closed(): Effect.Effect<void> {
     return Deferred.await(this.done)
@@ -276,7 +287,11 @@ export class Connection {
     if (this.current !== "Ready") return []
     this.transition("Draining")
     const unwritten = this.waiting.takeAll()
-    for (const request of unwritten) this.outstanding -= request.size
+    const now = monotonicMillis(this.clock)
+    for (const request of unwritten) {
+      this.outstanding -= request.size
+      request.promised = this.deadlineOf(request, now)
+    }
     this.drainUntil = until
     if (!this.closeIfDrained()) this.alarm.set(until)
     return unwritten
@@ -289,15 +304,19 @@ export class Connection {
     this.transition("Closed")
     this.closedBy = cause
     this.decoder.stop()
-    this.alarm.clear()
     this.owed = this.written.peek()
     const orphans: Array<Request> = []
+    const now = monotonicMillis(this.clock)
     for (const request of [...this.written.takeAll(), ...this.waiting.takeAll()]) {
       if (request.kind === "raw") request.fail(new HitlessError({ reason: cause }))
-      else if (isLive(request)) orphans.push(request)
+      else if (isLive(request)) {
+        request.promised = this.deadlineOf(request, now)
+        orphans.push(request)
+      }
     }
     this.outstanding = 0
     this.timeouts.forget(this.subject)
+    this.alarm.clear()
     // Nothing is owed to anybody now. Without this the socket of a peer that does not read would wait for its last bytes.
     this.runFork(Effect.ignore(this.writer.write(new Socket.CloseEvent())))
     this.runFork(Effect.andThen(Scope.close(this.scope, Exit.void), Deferred.succeed(this.done, undefined)))
@@ -446,19 +465,20 @@ export class Connection {
   /** Keeps the alarm at or before the request's deadline. */
   private watch(request: Request): void {
     // A window that opens moves the deadline later, and the alarm looks again when it rings; one that closes rings it.
-    if (request.timeout !== Infinity) this.alarm.set(request.startedAt + request.timeout)
+    if (request.timeout !== Infinity) this.alarm.set(Math.max(request.promised, request.startedAt + request.timeout))
+  }
+
+  private deadlineOf({ promised, startedAt, timeout }: Request, now: number): number {
+    return Math.max(promised, this.timeouts.deadline(startedAt, timeout, this.address, this.subject, now))
   }
 
   private readonly onAlarm = (): void => {
     const now = monotonicMillis(this.clock)
-    if (now >= this.drainUntil) {
-      return this.close(this.lost("its endpoint was retired and the time to answer is over"))
-    }
     const silentAt = this.silentAt(now)
     let next = Math.min(this.drainUntil, silentAt)
     const check = (request: Request) => {
       if (request.state === "Settled" || request.timeout === Infinity) return
-      const deadline = this.timeouts.deadline(request.startedAt, request.timeout, this.address, this.subject, now)
+      const deadline = this.deadlineOf(request, now)
       if (deadline <= now) request.fail(this.timedOut(request, now))
       else next = Math.min(next, deadline)
     }
@@ -466,6 +486,9 @@ export class Connection {
     this.waiting.forEach(check)
     // A command that failed here may have been the reason to close.
     if (this.current === "Closed") return
+    if (now >= this.drainUntil) {
+      return this.close(this.lost("its endpoint was retired and the time to answer is over"))
+    }
     if (silentAt <= now) return this.close(this.lost("the server has gone silent"))
     if (this.current === "Draining" && this.closeIfDrained()) return
     if (next !== Infinity) this.alarm.set(next)
@@ -474,7 +497,8 @@ export class Connection {
   /**
    * When the peer counts as gone without a word: it owes a reply, and not one byte has come for twice the time that the
    * command it works on has. One timeout is for the command that finds it out, one more so that a slow command does not
-   * cut off others. A command that may wait for ever says nothing about the peer.
+   * cut off others. A command that may wait for ever says nothing about the peer, and one that was promised more time
+   * has it.
    */
   private silentAt(now: number): number {
     const head = this.written.peek()
@@ -482,7 +506,7 @@ export class Connection {
     const since = Math.max(this.lastHeard, this.owesSince)
     const timeout = Math.max(this.commandTimeout, head.timeout)
     const deadline = this.timeouts.deadline(since, timeout, this.address, this.subject, now)
-    return deadline + (deadline - since)
+    return Math.max(head.promised, deadline + (deadline - since))
   }
 
   private timedOut(request: Request, now: number): HitlessError {

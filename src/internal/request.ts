@@ -96,6 +96,8 @@ export class Request extends Effectable.Class<void> {
   /** How often it was put back into a queue, and before when it may not be sent again. */
   attempts = 0
   notBefore = 0
+  /** The deadline that it had where it was before, in elapsed milliseconds: being sent does not make it earlier. */
+  promised = 0
   private readonly resume: Resume
 
   constructor(
