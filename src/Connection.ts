@@ -42,7 +42,15 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
-import { type Established, type Exchanged, type Greetings, HungUp, shakeHands } from "./internal/handshake.ts"
+import {
+  answerOf,
+  type Established,
+  type Exchanged,
+  type Greetings,
+  HungUp,
+  question,
+  shakeHands
+} from "./internal/handshake.ts"
 import { leavesOpen, Request, type RequestOwner, textOf, withErrors, type Words } from "./internal/request.ts"
 import { type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
@@ -167,6 +175,8 @@ export class Connection {
   /** Whether the peer has shown so; of some others it is known that they hang up on commands they do not know. */
   knowsHello = false
   support: Support = { _tag: "Unknown" }
+  /** When it was asked for notifications again, in elapsed milliseconds. */
+  askedAt = -Infinity
 
   /** Cuts the password that was sent on this connection out of what the peer says. */
   scrub: Scrub = unscrubbed
@@ -196,6 +206,8 @@ export class Connection {
   private readonly done = Deferred.makeUnsafe<void>()
   /** The transaction whose `MULTI` is not answered yet: until then nothing follows it. */
   private opening: Request | undefined
+  /** The question for notifications that is under way. */
+  private asking: Request | undefined
   private outstanding = 0
   private flushScheduled = false
   private writing = false
@@ -274,6 +286,27 @@ export class Connection {
     this.scheduleFlush()
   }
 
+  /** Whether it speaks the protocol of pushes and its endpoint has not agreed to send any. */
+  get isDeaf(): boolean {
+    return this.current === "Ready" && this.protocol === 3 && this.support._tag !== "Supported"
+  }
+
+  /** Asks for notifications, between the commands of others; `false` when no answer came. */
+  ask(endpointType: EndpointType): Effect.Effect<boolean> {
+    return Effect.callback((resume) => {
+      if (!this.isDeaf) return resume(Effect.succeed(false))
+      const now = monotonicMillis(this.clock)
+      const words = question(endpointType)
+      const request = new Request(rawOwner, "raw", words, undefined, false, this.commandTimeout, now, (exit) => {
+        if (Exit.isSuccess(exit)) this.support = answerOf(exit.value, endpointType, this.scrub)
+        resume(Effect.succeed(Exit.isSuccess(exit)))
+      })
+      this.asking = request
+      this.send(request)
+      return request
+    })
+  }
+
   /**
    * Takes no more requests, and closes when the last reply that somebody waits for has arrived, at the latest at
    * `until` (elapsed milliseconds); of two calls the earlier time counts. Returns the requests that were not
@@ -286,6 +319,8 @@ export class Connection {
     }
     if (this.current !== "Ready") return []
     this.transition("Draining")
+    // What its endpoint announces from now on is of no use here.
+    this.asking?.fail(new HitlessError({ reason: this.lost("the connection is being left") }))
     const unwritten = this.waiting.takeAll()
     const now = monotonicMillis(this.clock)
     for (const request of unwritten) {
@@ -413,7 +448,7 @@ export class Connection {
     const batch = request.batch
     if (batch === undefined) {
       this.written.shift()
-      this.outstanding--
+      this.outstanding -= request.size
       if (request.state !== "Settled") {
         if (value instanceof Resp.ErrorReply) request.owner.onReplied(request, value, this)
         else request.succeed(hasErrors ? withErrors(request, value, this) : value)

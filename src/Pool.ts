@@ -449,7 +449,9 @@ export class Pool implements Owner, RequestOwner {
     this.timeouts.expire(this.now())
     this.unpark()
     // A command that failed here may have been the reason to close.
-    if (!this.closing) this.alarm.set(this.timeouts.nextEnd)
+    if (this.closing) return
+    this.alarm.set(this.timeouts.nextEnd)
+    this.askAgain()
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
@@ -753,6 +755,7 @@ export class Pool implements Owner, RequestOwner {
     this.relax(slot, connection.subject, now)
     this.setState(slot, { _tag: "Serving", connection })
     if (old !== undefined) this.retire(old, drainUntil)
+    this.askAgain()
     // It may have been dialled before its endpoint was told to move.
     const move = this.override.moveOf(connection.endpoint, now)
     if (move !== undefined) Queue.offerUnsafe(this.moves, move)
@@ -920,12 +923,17 @@ export class Pool implements Owner, RequestOwner {
 
   /** Which kind of address to ask an endpoint for; `undefined` to not ask. */
   private askFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined> {
-    const { endpointType, mode } = this.config.maintenance
+    const { mode } = this.config.maintenance
     if (mode === "disabled" || this.config.protocol === 2) return Effect.undefined
     const known = this.support.get(format(endpoint))
     if (mode === "auto" && known?.support._tag === "Refused" && this.now() < known.at + askAgainAfter) {
       return Effect.undefined
     }
+    return this.typeFor(endpoint)
+  }
+
+  private typeFor(endpoint: Endpoint): Effect.Effect<EndpointType> {
+    const { endpointType } = this.config.maintenance
     if (endpointType !== "auto") return Effect.succeed(endpointType)
     const tls = this.config.tls !== undefined
     // A Unix socket is on this machine. A name that cannot be resolved fails the dial itself, with its own message.
@@ -1028,10 +1036,39 @@ export class Pool implements Owner, RequestOwner {
     })
   }
 
+  /**
+   * Asks connections for notifications that were refused them, or that were not asked because others were refused: one of
+   * an endpoint once a minute, and when that one is told yes the others at once.
+   */
+  private askAgain(): void {
+    if (this.config.maintenance.mode !== "auto") return
+    const now = this.now()
+    for (const connection of this.serving) {
+      const known = this.support.get(connection.address)
+      if (known === undefined || !connection.isDeaf) continue
+      const { support } = known
+      const at = (support._tag === "Refused" ? known.at : connection.askedAt) + askAgainAfter
+      this.alarm.set(at > now ? at : now + askAgainAfter)
+      if (at > now) continue
+      connection.askedAt = now
+      // Whoever else wants to know waits for this answer.
+      this.support.set(connection.address, { support, at: now })
+      this.run(
+        Effect.map(
+          Effect.flatMap(this.typeFor(connection.endpoint), (endpointType) => connection.ask(endpointType)),
+          (answered) => {
+            if (answered) this.learn(connection)
+          }
+        )
+      )
+    }
+  }
+
   private learn(connection: Connection): void {
     const support = connection.support
     if (support._tag === "Unknown") return
     this.support.set(connection.address, { support, at: this.now() })
+    if (support._tag === "Supported") this.askAgain()
     if (support._tag === "Refused") {
       this.log("Debug", "the server does not offer maintenance notifications", {
         endpoint: connection.address,
@@ -1124,7 +1161,9 @@ export class Pool implements Owner, RequestOwner {
 
   /** @internal The first connection; its failure is the layer's. */
   open(): Effect.Effect<void, HitlessError> {
-    return this.dialInto(this.slots[0]!)
+    const dial = this.dialInto(this.slots[0]!)
+    // A server that hangs up may have said first where to go.
+    return Effect.catch(dial, (error) => this.lastMove === undefined ? Effect.fail(error) : dial)
   }
 
   /**

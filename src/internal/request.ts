@@ -81,7 +81,7 @@ export class Request extends Effectable.Class<void> {
   /** The words of a single command, or of a batch's first. */
   readonly words: Words
   readonly batch: ReadonlyArray<Words> | undefined
-  /** How many commands it is, and so how many replies it is owed. */
+  /** How many commands it is, and so how many replies it is owed; a connection's own question counts as none. */
   readonly size: number
   readonly bytes: boolean
   /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
@@ -115,7 +115,7 @@ export class Request extends Effectable.Class<void> {
     this.kind = kind
     this.words = words
     this.batch = batch
-    this.size = batch === undefined ? 1 : batch.length
+    this.size = batch !== undefined ? batch.length : kind === "raw" ? 0 : 1
     this.bytes = bytes
     this.timeout = timeout
     this.startedAt = startedAt
