@@ -44,7 +44,15 @@ import { Alarm } from "./internal/alarm.ts"
 import { Alignment } from "./internal/alignment.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
-import { type Established, type Exchanged, type Greetings, HungUp, shakeHands } from "./internal/handshake.ts"
+import {
+  answerOf,
+  type Established,
+  type Exchanged,
+  type Greetings,
+  HungUp,
+  question,
+  shakeHands
+} from "./internal/handshake.ts"
 import { leavesOpen, Request, type RequestOwner, textOf, withErrors, type Words } from "./internal/request.ts"
 import { type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
@@ -173,6 +181,8 @@ export class Connection {
   /** Whether the peer has shown so; of some others it is known that they hang up on commands they do not know. */
   knowsHello = false
   support: Support = { _tag: "Unknown" }
+  /** When it was asked for notifications again, in elapsed milliseconds. */
+  askedAt = -Infinity
 
   /** Cuts the password that was sent on this connection out of what the peer says. */
   scrub: Scrub = unscrubbed
@@ -204,6 +214,8 @@ export class Connection {
   private readonly done = Deferred.makeUnsafe<void>()
   /** The transaction whose `MULTI` is not answered yet: until then nothing follows it. */
   private opening: Request | undefined
+  /** The question for notifications that is under way. */
+  private asking: Request | undefined
   private outstanding = 0
   private outstandingBytes = 0
   /** Of the reply that has begun to arrive. */
@@ -271,6 +283,17 @@ export class Connection {
     return this.waitingSince
   }
 
+  /** The latest deadline of the commands that it has not answered, in elapsed milliseconds, as far as they have one. */
+  get owesUntil(): number {
+    const now = monotonicMillis(this.clock)
+    let last = now
+    this.written.forEach((request) => {
+      const deadline = this.deadlineOf(request, now)
+      if (isLive(request) && deadline !== Infinity) last = Math.max(last, deadline)
+    })
+    return last
+  }
+
   /** Succeeds when the connection is closed, and its socket with it. */
   get closed(): Effect.Effect<void> {
     return Deferred.await(this.done)
@@ -293,6 +316,27 @@ export class Connection {
     this.scheduleFlush()
   }
 
+  /** Whether it speaks the protocol of pushes and its endpoint has not agreed to send any. */
+  get isDeaf(): boolean {
+    return this.current === "Ready" && this.protocol === 3 && this.support._tag !== "Supported"
+  }
+
+  /** Asks for notifications, between the commands of others; `false` when no answer came. */
+  ask(endpointType: EndpointType): Effect.Effect<boolean> {
+    return Effect.callback((resume) => {
+      if (!this.isDeaf) return resume(Effect.succeed(false))
+      const now = monotonicMillis(this.clock)
+      const words = question(endpointType)
+      const request = new Request(rawOwner, "raw", words, undefined, false, this.commandTimeout, now, (exit) => {
+        if (Exit.isSuccess(exit)) this.support = answerOf(exit.value, endpointType, this.scrub)
+        resume(Effect.succeed(Exit.isSuccess(exit)))
+      })
+      this.asking = request
+      this.send(request)
+      return request
+    })
+  }
+
   /**
    * Takes no more requests, and closes when the last reply that somebody waits for has arrived, at the latest at
    * `until` (elapsed milliseconds); of two calls the earlier time counts. Returns the requests that were not
@@ -305,8 +349,14 @@ export class Connection {
     }
     if (this.current !== "Ready") return []
     this.transition("Draining")
+    // What its endpoint announces from now on is of no use here.
+    this.asking?.fail(new HitlessError({ reason: this.lost("the connection is being left") }))
     const unwritten = this.waiting.takeAll()
-    for (const request of unwritten) this.release(request)
+    const now = monotonicMillis(this.clock)
+    for (const request of unwritten) {
+      this.release(request)
+      request.promised = this.deadlineOf(request, now)
+    }
     this.drainUntil = until
     if (!this.closeIfDrained()) this.alarm.set(until)
     return unwritten.filter(isLive)
@@ -319,17 +369,21 @@ export class Connection {
     this.transition("Closed")
     this.closedBy = cause
     this.decoder.stop()
-    this.alarm.clear()
     const written = this.written.takeAll()
     // A server that ends while it runs what follows a probe has not sent the echo yet.
     this.owed = written.find((request) => request !== this.alignment.probe)
     const orphans: Array<Request> = []
+    const now = monotonicMillis(this.clock)
     for (const request of [...written, ...this.waiting.takeAll()]) {
       this.release(request)
       if (request.kind === "raw") request.fail(new HitlessError({ reason: cause }))
-      else if (isLive(request)) orphans.push(request)
+      else if (isLive(request)) {
+        request.promised = this.deadlineOf(request, now)
+        orphans.push(request)
+      }
     }
     this.timeouts.forget(this.subject)
+    this.alarm.clear()
     // Nothing is owed to anybody now. Without this the socket of a peer that does not read would wait for its last bytes.
     this.runFork(Effect.ignore(this.writer.write(new Socket.CloseEvent())))
     this.runFork(Effect.andThen(Scope.close(this.scope, Exit.void), Deferred.succeed(this.done, undefined)))
@@ -526,19 +580,20 @@ export class Connection {
   /** Keeps the alarm at or before the request's deadline. */
   private watch(request: Request): void {
     // A window that opens moves the deadline later, and the alarm looks again when it rings; one that closes rings it.
-    if (request.timeout !== Infinity) this.alarm.set(request.startedAt + request.timeout)
+    if (request.timeout !== Infinity) this.alarm.set(Math.max(request.promised, request.startedAt + request.timeout))
+  }
+
+  private deadlineOf({ promised, startedAt, timeout }: Request, now: number): number {
+    return Math.max(promised, this.timeouts.deadline(startedAt, timeout, this.address, this.subject, now))
   }
 
   private readonly onAlarm = (): void => {
     const now = monotonicMillis(this.clock)
-    if (now >= this.drainUntil) {
-      return this.close(this.lost("its endpoint was retired and the time to answer is over"))
-    }
     const silentAt = this.silentAt(now)
     let next = Math.min(this.drainUntil, silentAt)
     const check = (request: Request) => {
       if (request.state === "Settled" || request.timeout === Infinity) return
-      const deadline = this.timeouts.deadline(request.startedAt, request.timeout, this.address, this.subject, now)
+      const deadline = this.deadlineOf(request, now)
       if (deadline <= now) this.expire(request, now)
       else next = Math.min(next, deadline)
     }
@@ -546,6 +601,9 @@ export class Connection {
     this.waiting.forEach(check)
     // A command that failed here may have been the reason to close.
     if (this.current === "Closed") return
+    if (now >= this.drainUntil) {
+      return this.close(this.lost("its endpoint was retired and the time to answer is over"))
+    }
     if (silentAt <= now) return this.close(this.lost("the server has gone silent"))
     if (this.current === "Draining" && this.closeIfDrained()) return
     if (next !== Infinity) this.alarm.set(next)
@@ -554,7 +612,8 @@ export class Connection {
   /**
    * When the peer counts as gone without a word: it owes a reply, and not one byte has come for twice the time that the
    * command it works on has. One timeout is for the command that finds it out, one more so that a slow command does not
-   * cut off others. A command that may wait for ever says nothing about the peer.
+   * cut off others. A command that may wait for ever says nothing about the peer, and one that was promised more time
+   * has it.
    */
   private silentAt(now: number): number {
     const head = this.written.peek()
@@ -562,7 +621,7 @@ export class Connection {
     const since = Math.max(this.lastHeard, this.owesSince)
     const timeout = Math.max(this.commandTimeout, head.timeout)
     const deadline = this.timeouts.deadline(since, timeout, this.address, this.subject, now)
-    return deadline + (deadline - since)
+    return Math.max(head.promised, deadline + (deadline - since))
   }
 
   private expire(request: Request, now: number): void {

@@ -15,6 +15,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -27,11 +28,11 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { format, type Move } from "./Endpoint.ts"
-import type { HitlessError } from "./HitlessError.ts"
+import { ConnectFailed, HitlessError } from "./HitlessError.ts"
 import { monotonicClock } from "./internal/elapsed.ts"
 import * as Hub from "./internal/hub.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
-import type { Pool, Slot } from "./Pool.ts"
+import { endOf, type Pool, type Slot } from "./Pool.ts"
 
 interface Base {
   /** The index of the slot in the pool. */
@@ -233,8 +234,14 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       const startedAt = pool.now()
       yield* publish({ _tag: "Started", ...base(slot, move) })
       // A newer target does not wait until the attempts at this one are over.
-      const exit = yield* Effect.result(
-        Effect.raceFirst(tracedAttempts(slot, move), Effect.as(Deferred.await(superseded), false))
+      const exit = yield* Effect.raceFirst(
+        tracedAttempts(slot, move),
+        Effect.as(Deferred.await(superseded), false)
+      ).pipe(
+        Effect.catchCause((cause) =>
+          Effect.fail(Option.getOrElse(Cause.findErrorOption(cause), () => broken(move, cause)))
+        ),
+        Effect.result
       )
       const ended = { ...base(slot, move), duration: Duration.millis(Math.round(pool.now() - startedAt)) }
       if (exit._tag === "Success") {
@@ -246,8 +253,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
         yield* publish({ _tag: "Superseded", ...ended })
       }
     }
-    slot.handingOff = false
-  })
+  }, (handingOff, slot) => Effect.onExit(handingOff, (exit) => Effect.sync(() => pool.handBack(slot, exit))))
 
   const worker: Effect.Effect<void> = Effect.gen(function*() {
     while (true) {
@@ -255,7 +261,11 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       if (Option.isSome(taken)) {
         active++
         yield* Effect.ensuring(
-          handOff(...taken.value),
+          // Its slot has been given back; those that wait in the queue still need a worker.
+          Effect.catchCause(
+            handOff(...taken.value),
+            (cause) => Effect.sync(() => pool.log("Error", "a handoff broke off", { why: endOf(cause) }))
+          ),
           Effect.sync(() => {
             active--
           })
@@ -303,6 +313,17 @@ const base = (slot: Slot, move: Move): Base => ({
   to: format(move.target),
   seq: move.seq
 })
+
+/** Why a handoff failed in which code of the program's own broke: a tracer that throws, for one. */
+const broken = ({ target }: Move, cause: Cause.Cause<unknown>): HitlessError =>
+  new HitlessError({
+    reason: new ConnectFailed({
+      endpoint: format(target),
+      kind: "Unreachable",
+      detail: `the handoff ${endOf(cause)}`,
+      mayHaveExecuted: false
+    })
+  })
 
 const report = (pool: Pool, event: HandoffEvent): void => {
   const { from, slot, to } = event

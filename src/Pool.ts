@@ -103,6 +103,9 @@ export class Slot {
   /** When its connection was installed, in elapsed milliseconds, and how many in a row were lost soon after. */
   installedAt = 0
   soonLost = 0
+  /** Where its last connection led, and until when its connections are relaxed after a handoff, in elapsed milliseconds. */
+  address: string | undefined
+  relaxedUntil = 0
 
   constructor(index: number) {
     this.index = index
@@ -198,8 +201,8 @@ const backlogOf = (connection: Connection): number => connection.load + connecti
 
 const kindOf = (thrown: unknown): string => thrown instanceof Error ? thrown.name : typeof thrown
 
-/** How an effect of the program's ended, without the words of what it failed or died with: they can be secret. */
-const endOf = (cause: Cause.Cause<unknown>): string =>
+/** How an effect of the program's ended, without the words of what it failed or died with: they can be secret. @internal */
+export const endOf = (cause: Cause.Cause<unknown>): string =>
   Option.match(Cause.findErrorOption(cause), {
     onSome: (error) => `failed with ${kindOf(error)}`,
     onNone: () =>
@@ -208,6 +211,9 @@ const endOf = (cause: Cause.Cause<unknown>): string =>
         onSuccess: (defect) => `died with ${kindOf(defect)}`
       })
   })
+
+/** The subject of the window of a slot that has no connection. */
+const nobody = ({ index }: Slot): string => `slot ${index}`
 
 /** Why a connection could not be made, in words. */
 type DialFailure = Extract<HitlessErrorReason, { readonly detail: string }>
@@ -485,7 +491,8 @@ export class Pool implements Owner, RequestOwner {
   }
 
   private deadlineOf(request: Request): number {
-    return this.timeouts.deadline(request.startedAt, request.timeout, undefined, undefined, this.now())
+    const { promised, startedAt, timeout } = request
+    return Math.max(promised, this.timeouts.deadline(startedAt, timeout, undefined, undefined, this.now()))
   }
 
   /** Takes all that waits for a connection. */
@@ -517,6 +524,7 @@ export class Pool implements Owner, RequestOwner {
       }
       if (request.notBefore <= now && this.serving.length > 0) {
         request.notBefore = now
+        request.promised = deadline
         this.submit(request)
       } else {
         this.keep(request)
@@ -547,7 +555,9 @@ export class Pool implements Owner, RequestOwner {
     this.unpark()
     this.expireLine()
     // A command that failed here may have been the reason to close.
-    if (!this.closing) this.alarm.set(this.timeouts.nextEnd)
+    if (this.closing) return
+    this.alarm.set(this.timeouts.nextEnd)
+    this.askAgain()
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
@@ -814,6 +824,8 @@ export class Pool implements Owner, RequestOwner {
       const lost: SlotState = { _tag: "Reconnecting" }
       this.setState(slot, lost)
       if (!this.closing) {
+        // What waits for its next connection is relaxed too.
+        this.relax(slot, nobody(slot), now)
         this.log("Warn", "a connection was lost", {
           endpoint: connection.address,
           why: "detail" in cause ? cause.detail : cause.message
@@ -841,18 +853,46 @@ export class Pool implements Owner, RequestOwner {
   /** Gives a slot its new connection, and the old one, if any, its time to finish. */
   private install(slot: Slot, connection: Connection, drainUntil: number): void {
     const old = slot.connection
+    const now = this.now()
+    slot.address = connection.address
     slot.generation++
-    slot.installedAt = this.now()
+    slot.installedAt = now
     slot.failedMove = undefined
+    this.timeouts.forget(nobody(slot))
+    this.relax(slot, connection.subject, now)
     this.setState(slot, { _tag: "Serving", connection })
-    if (old !== undefined) {
-      this.draining.add(old)
-      for (const request of old.drain(drainUntil)) this.submit(request)
-    }
+    if (old !== undefined) this.retire(old, drainUntil)
+    this.askAgain()
     // It may have been dialled before its endpoint was told to move.
-    const move = this.override.moveOf(connection.endpoint, this.now())
+    const move = this.override.moveOf(connection.endpoint, now)
     if (move !== undefined) Queue.offerUnsafe(this.moves, move)
     this.unpark()
+  }
+
+  /** What a slot has from now on is relaxed for a while, whatever becomes of its first connection. */
+  private handedOff(slot: Slot, now: number): void {
+    slot.relaxedUntil = now + Duration.toMillis(this.config.maintenance.postHandoffRelaxedDuration)
+  }
+
+  /** Relaxes what a slot has now, as long as its last handoff asks for. */
+  private relax(slot: Slot, subject: string, now: number): void {
+    this.timeouts.relaxAfterHandoff(subject, slot.relaxedUntil - now, now)
+    this.alarm.set(this.timeouts.nextEnd)
+  }
+
+  /**
+   * Lets a connection finish that has a successor: until `until`, and as long as a command that it owes may take by its
+   * own deadline. A server that cannot wait closes it earlier.
+   */
+  private retire(connection: Connection, until: number): void {
+    const { commandTimeout, maintenance: { handoffTimeout, relaxedTimeout = Duration.zero } } = this.config
+    // Windows may yet open, and what may wait for ever has the time of one attempt.
+    const graces = [commandTimeout, relaxedTimeout].map((timeout) =>
+      Duration.toMillis(Duration.isFinite(timeout) ? timeout : handoffTimeout)
+    )
+    this.draining.add(connection)
+    const end = Math.max(until, connection.owesUntil, this.now() + Math.max(...graces))
+    for (const request of connection.drain(end)) this.submit(request)
   }
 
   /** Installs a connection that was dialled for `generation` of the slot, or closes it if another came first. */
@@ -873,7 +913,14 @@ export class Pool implements Owner, RequestOwner {
         })
       )
     }
-    this.install(slot, connection, this.now() + Duration.toMillis(this.config.maintenance.handoffTimeout))
+    const now = this.now()
+    const { address } = connection
+    const target = this.lastTarget(now)
+    // The slot came by itself where a handoff would have brought it, had its connection lived to see one.
+    if (slot.address !== undefined && slot.address !== address && target !== undefined && format(target) === address) {
+      this.handedOff(slot, now)
+    }
+    this.install(slot, connection, now + Duration.toMillis(this.config.maintenance.handoffTimeout))
     return Effect.void
   }
 
@@ -945,12 +992,15 @@ export class Pool implements Owner, RequestOwner {
     )
   }
 
+  /** Where the last move leads, while it is worth a dial. */
+  private lastTarget(now: number): Endpoint | undefined {
+    return this.lastMove !== undefined && now < this.lastMove.until + targetOutlives ? this.lastMove.target : undefined
+  }
+
   private candidates(): ReadonlyArray<Endpoint> {
     const configured = this.config.endpoint
     const now = this.now()
-    const target = this.lastMove !== undefined && now < this.lastMove.until + targetOutlives
-      ? this.lastMove.target
-      : undefined
+    const target = this.lastTarget(now)
     const byKey = new Map<string, Endpoint>()
     for (const endpoint of [this.override.resolve(configured, now), configured, target]) {
       if (endpoint !== undefined && !byKey.has(format(endpoint))) byKey.set(format(endpoint), endpoint)
@@ -988,12 +1038,17 @@ export class Pool implements Owner, RequestOwner {
 
   /** Which kind of address to ask an endpoint for; `undefined` to not ask. */
   private askFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined> {
-    const { endpointType, mode } = this.config.maintenance
+    const { mode } = this.config.maintenance
     if (mode === "disabled" || this.config.protocol === 2) return Effect.undefined
     const known = this.support.get(format(endpoint))
     if (mode === "auto" && known?.support._tag === "Refused" && this.now() < known.at + askAgainAfter) {
       return Effect.undefined
     }
+    return this.typeFor(endpoint)
+  }
+
+  private typeFor(endpoint: Endpoint): Effect.Effect<EndpointType> {
+    const { endpointType } = this.config.maintenance
     if (endpointType !== "auto") return Effect.succeed(endpointType)
     const tls = this.config.tls !== undefined
     // A Unix socket is on this machine. A name that cannot be resolved fails the dial itself, with its own message.
@@ -1097,10 +1152,39 @@ export class Pool implements Owner, RequestOwner {
     })
   }
 
+  /**
+   * Asks connections for notifications that were refused them, or that were not asked because others were refused: one of
+   * an endpoint once a minute, and when that one is told yes the others at once.
+   */
+  private askAgain(): void {
+    if (this.config.maintenance.mode !== "auto") return
+    const now = this.now()
+    for (const connection of this.serving) {
+      const known = this.support.get(connection.address)
+      if (known === undefined || !connection.isDeaf) continue
+      const { support } = known
+      const at = (support._tag === "Refused" ? known.at : connection.askedAt) + askAgainAfter
+      this.alarm.set(at > now ? at : now + askAgainAfter)
+      if (at > now) continue
+      connection.askedAt = now
+      // Whoever else wants to know waits for this answer.
+      this.support.set(connection.address, { support, at: now })
+      this.run(
+        Effect.map(
+          Effect.flatMap(this.typeFor(connection.endpoint), (endpointType) => connection.ask(endpointType)),
+          (answered) => {
+            if (answered) this.learn(connection)
+          }
+        )
+      )
+    }
+  }
+
   private learn(connection: Connection): void {
     const support = connection.support
     if (support._tag === "Unknown") return
     this.support.set(connection.address, { support, at: this.now() })
+    if (support._tag === "Supported") this.askAgain()
     if (support._tag === "Refused") {
       this.log("Debug", "the server does not offer maintenance notifications", {
         endpoint: connection.address,
@@ -1149,6 +1233,19 @@ export class Pool implements Owner, RequestOwner {
   }
 
   /**
+   * Takes a slot back from the worker that had it, whatever that came to. What it was told to follow after the worker's
+   * last look is left to another.
+   */
+  handBack(slot: Slot, exit: Exit.Exit<void>): void {
+    const { state } = slot
+    slot.handingOff = false
+    if (state._tag !== "Moving") return
+    this.setState(slot, { _tag: "Serving", connection: state.connection })
+    if (Exit.isFailure(exit)) slot.failedMove = state.move
+    else Queue.offerUnsafe(this.moves, state.move)
+  }
+
+  /**
    * One attempt: dials the target and shakes hands, and only then swaps the slot's connection. A failure at any byte
    * leaves the old connection as it was. `timeout` is for dial and handshake. `false` when the slot had found another
    * connection meanwhile.
@@ -1169,14 +1266,8 @@ export class Pool implements Owner, RequestOwner {
       connection.close(connection.lost("another connection took its place"))
       return false
     }
-    const now = this.now()
-    this.timeouts.relaxAfterHandoff(
-      connection.subject,
-      Duration.toMillis(this.config.maintenance.postHandoffRelaxedDuration),
-      now
-    )
-    this.alarm.set(this.timeouts.nextEnd)
-    this.install(slot, connection, Math.max(move.until, now))
+    this.handedOff(slot, this.now())
+    this.install(slot, connection, move.until)
     // A newer target was named in the very moment: the slot goes on from here.
     if (state._tag === "Moving" && state.move !== move) this.setState(slot, { ...state, connection })
     return true
@@ -1186,7 +1277,9 @@ export class Pool implements Owner, RequestOwner {
 
   /** @internal The first connection; its failure is the layer's. */
   open(): Effect.Effect<void, HitlessError> {
-    return this.dialInto(this.slots[0]!)
+    const dial = this.dialInto(this.slots[0]!)
+    // A server that hangs up may have said first where to go.
+    return Effect.catch(dial, (error) => this.lastMove === undefined ? Effect.fail(error) : dial)
   }
 
   /**

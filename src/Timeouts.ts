@@ -32,7 +32,7 @@ export interface Window {
   readonly family: Family | "after handoff"
   /** What opened it, as shown in errors and status: for example `MIGRATING 7`. */
   readonly label: string
-  /** The endpoint (`host:port`) or the connection (`#12`) that is relaxed. */
+  /** The endpoint (`host:port`), the connection (`#12`), or the slot that waits for one (`slot 3`), that is relaxed. */
   readonly subject: string
   readonly seq: bigint
   readonly shards: ReadonlyArray<string>
@@ -92,6 +92,8 @@ export class Timeouts {
     if (this.relaxed === undefined) return
     this.expire(now)
     if (isCompletion(notification)) return this.complete(notification, first, now)
+    // A completion with the number of an event that is new was that of another, and is not its own when it is repeated.
+    if (first) this.completed.delete(`${familyOf(notification)} ${notification.seq}`)
     const time = "time" in notification ? Duration.toMillis(notification.time) : 0
     this.add({
       family: familyOf(notification),
@@ -178,15 +180,17 @@ export class Timeouts {
   }
 
   /**
-   * Of the windows that a completion can mean, the one that names the same shards, else the oldest: windows overlap,
-   * and the pairs complete in order. One that was announced after the completion was sent is not meant.
+   * Of the windows that a completion can mean, the one with its number, else the one that names the same shards, else the
+   * oldest: windows overlap, and the pairs complete in order. One that was announced after the completion was sent is not
+   * meant.
    */
   private complete(completion: Completion, first: boolean, now: number): void {
     const family = familyOf(completion)
     const key = `${family} ${completion.seq}`
     if (first) {
-      const candidates = this.windows.filter((window) => window.family === family && window.seq < completion.seq)
-      const meant = candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
+      const candidates = this.windows.filter((window) => window.family === family && window.seq <= completion.seq)
+      const meant = candidates.find((window) => window.seq === completion.seq) ??
+        candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
       if (meant === undefined) return
       this.completed.set(key, meant.seq)
       if (this.completed.size > rememberedCompletions) this.completed.delete(this.completed.keys().next().value!)

@@ -90,7 +90,6 @@ describe("Timeouts", () => {
       const { labels, notify } = make()
       notify(["MIGRATING", 7, 10, shards("1")], 0)
       notify(["MIGRATED", 6, shards("1")], 1)
-      notify(["MIGRATED", 7, shards("1")], 1)
       assert.deepStrictEqual(labels(1), ["MIGRATING 7"])
     })
 

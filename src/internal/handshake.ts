@@ -154,10 +154,23 @@ const setInfo: ReadonlyArray<Step> = [
   ignored("CLIENT", "SETINFO", "LIB-VER", library.version)
 ]
 
-const ask = ({ ask }: Session): ReadonlyArray<Step> =>
-  ask === undefined
-    ? []
-    : [{ words: ["CLIENT", "MAINT_NOTIFICATIONS", "ON", "moving-endpoint-type", ask], on: "answer" }]
+/** Asks for notifications that name addresses of such a kind. @internal */
+export const question = (endpointType: EndpointType): Words => [
+  "CLIENT",
+  "MAINT_NOTIFICATIONS",
+  "ON",
+  "moving-endpoint-type",
+  endpointType
+]
+
+/** What the answer to the question says. @internal */
+export const answerOf = (answer: unknown, endpointType: EndpointType, scrub: Scrub): Support => {
+  if (answer === "OK") return { _tag: "Supported", endpointType }
+  if (answer instanceof ErrorReply) return { _tag: "Refused", words: textOf(answer) }
+  return { _tag: "Refused", words: typeof answer === "string" ? scrub(answer) : "neither OK nor an error" }
+}
+
+const ask = ({ ask }: Session): ReadonlyArray<Step> => ask === undefined ? [] : [{ words: question(ask), on: "answer" }]
 
 const steps: Record<Greeting, (session: Session) => ReadonlyArray<Step>> = {
   // The question comes last, so that the answer to it is the end of the handshake (docs/wire.md).
@@ -262,15 +275,10 @@ export const shakeHands = (
 
   const supportOf = (answer: unknown): Effect.Effect<Support, HitlessError> => {
     if (session.ask === undefined) return Effect.succeed(unknown)
-    if (answer === "OK") return Effect.succeed({ _tag: "Supported", endpointType: session.ask })
-    const words = answer instanceof ErrorReply
-      ? textOf(answer)
-      : typeof answer === "string"
-      ? terms.scrub(answer)
-      : "neither OK nor an error"
-    if (!terms.required) return Effect.succeed({ _tag: "Refused", words })
+    const support = answerOf(answer, session.ask, terms.scrub)
+    if (support._tag !== "Refused" || !terms.required) return Effect.succeed(support)
     return Effect.fail(
-      new HitlessError({ reason: new MaintenanceRefused({ ...at, detail: `the server answered ${words}` }) })
+      new HitlessError({ reason: new MaintenanceRefused({ ...at, detail: `the server answered ${support.words}` }) })
     )
   }
 

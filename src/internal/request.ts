@@ -105,7 +105,7 @@ export class Request extends Effectable.Class<void> {
   /** The words of a single command, or of a batch's first. */
   readonly words: Words
   readonly batch: ReadonlyArray<Words> | undefined
-  /** How many commands it is, and so how many replies it is owed. */
+  /** How many commands it is, and so how many replies it is owed; a connection's own question counts as none. */
   readonly size: number
   /** About how many bytes its words take. */
   readonly weight: number
@@ -122,6 +122,8 @@ export class Request extends Effectable.Class<void> {
   /** How often it was put back into a queue, and before when it may not be sent again. */
   attempts = 0
   notBefore = 0
+  /** The deadline that it had where it was before, in elapsed milliseconds: being sent does not make it earlier. */
+  promised = 0
   private readonly resume: Resume
 
   constructor(
@@ -139,8 +141,8 @@ export class Request extends Effectable.Class<void> {
     this.kind = kind
     this.words = words
     this.batch = batch
-    this.size = batch === undefined ? 1 : batch.length
-    this.weight = batch === undefined ? weightOf(words) : weightOfBatch(batch)
+    this.size = batch !== undefined ? batch.length : kind === "raw" ? 0 : 1
+    this.weight = kind === "raw" ? 0 : batch === undefined ? weightOf(words) : weightOfBatch(batch)
     this.bytes = bytes
     this.timeout = timeout
     this.startedAt = startedAt
