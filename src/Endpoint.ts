@@ -172,6 +172,15 @@ export interface Move {
 }
 
 /**
+ * Whether two moves of one endpoint are the same announcement, with the same target.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const isSameMove = (self: Move, that: Move): boolean =>
+  self.seq === that.seq && self.until === that.until && format(self.target) === format(that.target)
+
+/**
  * Which endpoints are being left for which: the expiring address override. Configuration is never changed for it.
  *
  * **Details**

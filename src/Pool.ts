@@ -34,7 +34,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { EndpointType, ResolvedConfig } from "./Config.ts"
 import { connect, type Connection, type Owner, type Support } from "./Connection.ts"
-import { AddressOverride, detectType, type Endpoint, format, type Move } from "./Endpoint.ts"
+import { AddressOverride, detectType, type Endpoint, format, isSameMove, type Move } from "./Endpoint.ts"
 import {
   AuthenticationFailed,
   Closed,
@@ -219,7 +219,7 @@ export class Pool implements Owner, RequestOwner {
   readonly clock: Clock.Clock
   /** Each notification once, for whoever watches. */
   readonly notifications: Hub.Hub<Notification>
-  /** Each move that slots have to follow: the work of `Handoff`. Bounded by what servers announce, each once. */
+  /** The moves that slots have to follow: the work of `Handoff`. One at the most for each endpoint that is left. */
   readonly moves: Queue.Queue<Move>
   /** What each endpoint answered when it was asked for notifications, and when. */
   readonly support = new Map<string, { readonly support: Support; readonly at: number }>()
@@ -248,6 +248,8 @@ export class Pool implements Owner, RequestOwner {
   private waitingCommands = 0
   private compactAt = compactAtLeast
   private lastMove: Move | undefined
+  /** The endpoints whose move is in `moves`. */
+  private readonly untaken = new Set<string>()
   /** Why no connection could be made for a slot the last time, if so. */
   private dialFailure: DialFailure | undefined
   /** Open while commands wait for a connection. */
@@ -692,6 +694,14 @@ export class Pool implements Owner, RequestOwner {
     if (!this.mayFollow(move)) return
     this.override.set(move)
     this.lastMove = move
+    this.tell(move)
+  }
+
+  /** Puts a move where `Handoff` takes it, unless one of the same endpoint is there: what is followed is the newest. */
+  private tell(move: Move): void {
+    const retiring = format(move.retiring)
+    if (this.untaken.has(retiring)) return
+    this.untaken.add(retiring)
     Queue.offerUnsafe(this.moves, move)
   }
 
@@ -744,7 +754,7 @@ export class Pool implements Owner, RequestOwner {
     }
     // It may have been dialled before its endpoint was told to move.
     const move = this.override.moveOf(connection.endpoint, this.now())
-    if (move !== undefined) Queue.offerUnsafe(this.moves, move)
+    if (move !== undefined) this.tell(move)
     this.unpark()
   }
 
@@ -1000,27 +1010,36 @@ export class Pool implements Owner, RequestOwner {
 
   // ----- handoff -----
 
-  /** Marks the slots that have to follow a move, and gives those that were not following one already. */
-  follow(move: Move): ReadonlyArray<Slot> {
-    const retiring = format(move.retiring)
-    const started: Array<Slot> = []
+  /**
+   * Marks the slots that have to follow a move, and gives those that were not following one already, with where they go.
+   * What leads on from a target concerns those that are on their way to it too.
+   */
+  follow(told: Move): ReadonlyArray<readonly [Slot, Move]> {
+    const now = this.now()
+    const retiring = format(told.retiring)
+    this.untaken.delete(retiring)
+    const newest = this.override.moveOf(told.retiring, now) ?? told
+    const started: Array<readonly [Slot, Move]> = []
     for (const slot of this.slots) {
-      const { state } = slot
-      if (slot.connection === undefined || slot.connection.address !== retiring) continue
-      const isNew = state._tag === "Serving" ? slot.failedMove !== move : state._tag === "Moving" && state.move !== move
-      if (!isNew) continue
-      this.setState(slot, {
-        _tag: "Moving",
-        connection: slot.connection,
-        move,
-        superseded: Deferred.makeUnsafe()
-      })
-      if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)
-      // The worker that has the slot goes on to the newer target.
-      if (!slot.handingOff) {
-        slot.handingOff = true
-        started.push(slot)
+      const { connection, state } = slot
+      if (connection === undefined) continue
+      const own = connection.address === retiring ? newest : state._tag === "Moving" ? state.move : undefined
+      if (own === undefined) continue
+      const move = { ...own, target: this.override.resolve(own.target, now) }
+      const known = state._tag === "Moving" ? state.move : slot.failedMove
+      if (known !== undefined && isSameMove(known, move)) continue
+      if (format(move.target) === connection.address) {
+        // It leads back to where the slot is.
+        if (state._tag === "Moving") this.setState(slot, { _tag: "Serving", connection })
+      } else {
+        this.setState(slot, { _tag: "Moving", connection, move, superseded: Deferred.makeUnsafe() })
+        // The worker that has the slot goes on to the newer target.
+        if (!slot.handingOff) {
+          slot.handingOff = true
+          started.push([slot, move])
+        }
       }
+      if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)
     }
     return started
   }
@@ -1062,7 +1081,7 @@ export class Pool implements Owner, RequestOwner {
     this.alarm.set(this.timeouts.nextEnd)
     this.install(slot, connection, Math.max(move.until, now))
     // A newer target was named in the very moment: the slot goes on from here.
-    if (state._tag === "Moving" && state.move !== move) this.setState(slot, { ...state, connection })
+    if (state._tag === "Moving" && !isSameMove(state.move, move)) this.setState(slot, { ...state, connection })
     return true
   }
 
