@@ -149,6 +149,9 @@ const compactAtLeast = 1024
 /** How long an endpoint that refused notifications is not asked again, in milliseconds. */
 const askAgainAfter = 60_000
 
+/** Of how many endpoints is known what they offer: a client dials a few, but servers can name any number of targets. */
+const mostKnown = 64
+
 /** The first and the longest wait before a command that did not run is sent again, in milliseconds. */
 const resendAfter = 20
 const resendAtMost = 500
@@ -994,6 +997,8 @@ export class Pool implements Owner, RequestOwner {
   private learn(connection: Connection): void {
     const support = connection.support
     if (support._tag === "Unknown") return
+    this.support.delete(connection.address)
+    if (this.support.size >= mostKnown) this.support.delete(this.support.keys().next().value!)
     this.support.set(connection.address, { support, at: this.now() })
     if (support._tag === "Refused") {
       this.log("Debug", "the server does not offer maintenance notifications", {
