@@ -61,10 +61,21 @@ export const isIp = (host: string): boolean => Result.isSuccess(NetAddress.ipFro
 
 const isIpv6 = (host: string): boolean => host.includes(":") && isIp(host)
 
+/** The longest name that can be looked up, in bytes, and what else can stand beside it: brackets, a colon and a port. */
+const longestHost = 253
+const longestText = longestHost + 8
+
+const tooLong = Result.fail(`the host is longer than ${longestHost} bytes`)
+
+const encoder = new TextEncoder()
+
 const isPort = (text: string): boolean => /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65535
 
 const withPort = (host: string, port: string | undefined): Result.Result<Endpoint, string> => {
   if (host === "") return Result.fail("the host is empty")
+  if (encoder.encode(host).length > longestHost) return tooLong
+  // It names an interface of the machine that wrote it.
+  if (host.includes("%")) return Result.fail("a zone means nothing on another machine")
   if (port === undefined) return Result.succeed(tcp(host))
   return isPort(port)
     ? Result.succeed(tcp(host, Number(port)))
@@ -83,6 +94,7 @@ const withPort = (host: string, port: string | undefined): Result.Result<Endpoin
  * @since 0.1.0
  */
 export const parse = (text: string): Result.Result<Endpoint, string> => {
+  if (text.length > longestText) return tooLong
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text)
   if (bracketed !== null) {
     const [, host, port] = bracketed
@@ -172,11 +184,24 @@ export interface Move {
 }
 
 /**
+ * Whether two moves of one endpoint are the same announcement, with the same target.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const isSameMove = (self: Move, that: Move): boolean =>
+  self.seq === that.seq && self.until === that.until && format(self.target) === format(that.target)
+
+/** How many moves are remembered: a client is connected to a few endpoints, and those that are long over are the oldest. */
+const mostMoves = 64
+
+/**
  * Which endpoints are being left for which: the expiring address override. Configuration is never changed for it.
  *
  * **Details**
  *
- * A later move of the same endpoint replaces the earlier one. Chains (`A → B`, `B → C`) are followed.
+ * A later move of the same endpoint replaces the earlier one. Chains (`A → B`, `B → C`) are followed. The last 64 moves
+ * are remembered.
  *
  * @category models
  * @since 0.1.0
@@ -194,6 +219,7 @@ export class AddressOverride {
     this.moves.delete(retiring)
     if (format(this.resolve(move.target, -Infinity)) === retiring) this.moves.delete(format(move.target))
     this.moves.set(retiring, move)
+    if (this.moves.size > mostMoves) this.moves.delete(this.moves.keys().next().value!)
   }
 
   /** The move of exactly this endpoint that is in force at `now`. */
@@ -207,7 +233,7 @@ export class AddressOverride {
 
   /** Where a dial meant for `endpoint` goes at `now`. */
   resolve(endpoint: Endpoint, now: number): Endpoint {
-    // It comes to an end: `set` never closes a circle.
+    // It comes to an end, after a few steps: `set` never closes a circle.
     let at = endpoint
     for (let move = this.moveOf(at, now); move !== undefined; move = this.moveOf(at, now)) at = move.target
     return at

@@ -4,10 +4,12 @@
  * The flow, in one line each:
  *
  * 1. The consumer takes each `Move` from the pool and asks which slots have to follow it.
- * 2. Each slot is offered to the bounded queue; when it is full the consumer waits for room, says so, and nothing is lost.
+ * 2. Each slot is offered to the bounded queue; when it is full the request waits for room, which is said, and nothing is
+ *    lost. The consumer goes on: the next move may be what frees the workers.
  * 3. Workers are forked when there is work, up to `maxWorkers`, and end when they have been idle for a while.
- * 4. A worker makes attempts, each bounded by `handoffTimeout`, on a jittered exponential schedule that fits inside the
- *    announced time, behind the circuit breaker of the target. Each attempt is `Pool.replace`: dial, handshake, swap.
+ * 4. A worker makes attempts, each bounded by its share of the time, on a jittered exponential schedule that fits inside
+ *    the announced time, behind the circuit breaker of the target; while that lets nothing through the worker waits for
+ *    it. Each attempt is `Pool.replace`: dial, handshake, swap.
  * 5. When all attempts have failed the old connection serves on.
  *
  * This module never touches a connection and never blocks a command. The scope given to `make` owns the consumer and
@@ -149,6 +151,35 @@ export const retrySchedule = (retries: number, time: Duration.Duration) =>
     Schedule.upTo({ times: retries })
   )
 
+/** What an attempt has at the least while another may follow it, in milliseconds: a few round trips around the world. */
+const leastAttempt = 1000
+
+/**
+ * How long an attempt may take, in milliseconds: `min(handoffTimeout, max(least, left / attempts))`.
+ *
+ * **Details**
+ *
+ * `left` is what is left of the announced time, and `attempts` how many may still be made, this one included; the first
+ * has at least the `connectTimeout` that any dial has, the others a second. Where that is all there is, no other follows
+ * it: it has what is left. The first then has its whole `handoffTimeout`, however long the slot waited for a worker:
+ * servers close the old connection some time after the announced end (docs/wire.md).
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const attemptTime = (
+  options: { readonly isFirst: boolean; readonly attempts: number; readonly left: number },
+  { connectTimeout, handoffTimeout }: { readonly connectTimeout: number; readonly handoffTimeout: number }
+): number => {
+  const { attempts, isFirst, left } = options
+  const share = Math.max(isFirst ? connectTimeout : leastAttempt, left / attempts)
+  if (share < left) return Math.min(handoffTimeout, share)
+  return isFirst ? handoffTimeout : Math.min(handoffTimeout, left)
+}
+
+/** How often a slot asks whether the one that tries a target for all has succeeded, in milliseconds: a handshake or two. */
+const probedEvery = 100
+
 /**
  * Starts handing off what the pool's moves ask for.
  *
@@ -161,11 +192,16 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
   const hub = yield* Hub.make<HandoffEvent>()
   yield* Effect.addFinalizer(() => hub.end)
   const workers = yield* FiberSet.make<void>()
+  const waiting = yield* FiberSet.make<void>()
   const breaker = yield* CircuitBreaker.make({
     tripPolicy: CircuitBreaker.consecutive(circuitBreaker.failures),
     openDuration: circuitBreaker.openDuration
   }).pipe(Effect.provide(CircuitBreaker.layerStoreMemory()))
   const elapsing = monotonicClock(pool.clock)
+  const limits = {
+    connectTimeout: Duration.toMillis(pool.config.connectTimeout),
+    handoffTimeout: Duration.toMillis(handoffTimeout)
+  }
   let active = 0
   let alive = 0
   let last: Completed | Failed | undefined
@@ -191,21 +227,50 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
 
   const attempts = (slot: Slot, move: Move) => {
     let attempt = 1
-    const schedule = retrySchedule(maxHandoffRetries, Duration.millis(Math.max(0, move.until - pool.now()))).pipe(
+    const left = () => Math.max(0, move.until - pool.now())
+    const schedule = retrySchedule(maxHandoffRetries, Duration.millis(left())).pipe(
       Schedule.setInputType<HitlessError>(),
-      Schedule.while(({ duration }) => pool.now() + Duration.toMillis(duration) < move.until),
+      // After an attempt that hung a wait leaves the next one its time, where there is so much.
+      Schedule.modifyDelay(({ duration }) =>
+        Effect.sync(() =>
+          left() > leastAttempt ? Duration.min(duration, Duration.millis(left() - leastAttempt)) : duration
+        )
+      ),
+      Schedule.while(({ duration }) => Duration.toMillis(duration) < left()),
       Schedule.tap(({ duration, input }) =>
         publish({ _tag: "Retried", ...base(slot, move), attempt: ++attempt, delay: duration, error: input })
       )
     )
-    // The first attempt has its whole time, however long the slot waited for a worker: servers close the old connection
-    // some time after the announced end (docs/wire.md). The others end with the announced time.
     const once = Effect.suspend(() => {
-      const left = Duration.millis(Math.max(0, move.until - pool.now()))
-      return pool.replace(slot, move, attempt === 1 ? handoffTimeout : Duration.min(handoffTimeout, left))
+      const timeout = attemptTime(
+        { isFirst: attempt === 1, attempts: maxHandoffRetries + 2 - attempt, left: left() },
+        limits
+      )
+      return pool.replace(slot, move, Duration.millis(timeout))
     })
+    // What the breaker does not let through is tried when it does, if that is in time.
+    const admission = Schedule.spaced(probedEvery).pipe(
+      Schedule.jittered,
+      Schedule.setInputType<HitlessError | CircuitBreaker.CircuitBreakerError>(),
+      Schedule.modifyDelay(({ duration, input }) =>
+        Effect.succeed(input.reason._tag === "CircuitOpen" ? input.reason.retryAfter : duration)
+      ),
+      Schedule.while(({ duration, input }) =>
+        input._tag === "CircuitBreakerError" && Duration.toMillis(duration) < left()
+      ),
+      Schedule.tap(({ duration }) =>
+        Effect.sync(() =>
+          pool.log("Debug", "a handoff waits for the circuit of its target", {
+            slot: slot.index,
+            to: format(move.target),
+            delay: Duration.format(duration)
+          })
+        )
+      )
+    )
     // The breaker sees one outcome per handoff: a target that refuses its first dials is not a broken one.
     return breaker.execute(Effect.retry(once, schedule), { key: format(move.target) }).pipe(
+      Effect.retry(admission),
       // It counts its pause by the time of day, which can be set back.
       Effect.provideService(Clock.Clock, elapsing)
     )
@@ -293,13 +358,14 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       })
     }
     yield* publish({ _tag: "Queued", ...base(slot, move), waited })
-    yield* Queue.offer(queue, [slot, move])
-    yield* employ
+    const offer = Effect.andThen(Queue.offer(queue, [slot, move]), employ)
+    // The queue keeps the order of those that wait, and a slot that waits does not ask again.
+    yield* waited ? FiberSet.run(waiting, offer, { startImmediately: true }) : offer
   })
 
   yield* Stream.fromQueue(pool.moves).pipe(
     Stream.runForEach((move) =>
-      Effect.suspend(() => Effect.forEach(pool.follow(move), (slot) => enqueue(slot, move), { discard: true }))
+      Effect.suspend(() => Effect.forEach(pool.follow(move), ([slot, move]) => enqueue(slot, move), { discard: true }))
     ),
     Effect.forkScoped
   )

@@ -170,14 +170,26 @@ export const familyOf = (self: Notification): Family => {
  */
 export const longestAnnounced: Duration.Duration = Duration.minutes(10)
 
-/** How much of a target that cannot be read is quoted: the longest host name and its port. */
-const longestQuote = 259
+/** The longest host name and its port. */
+const longestAddress = 259
+
+/**
+ * Of how many shards or slots an event is told, and in how many characters: twice the shards that a database can have,
+ * and each of a cluster's 16,384 slots by itself. What is longer counts as missing: the event is acted on without it.
+ */
+const mostShards = 1024
+const longestShard = 64
+const mostSlots = 16_384
+const longestSlots = mostSlots * 6
 
 const integer = (value: unknown): bigint | undefined => {
   if (typeof value === "number") return Number.isInteger(value) ? BigInt(value) : undefined
   if (typeof value === "bigint") return value
   return typeof value === "string" && /^-?\d{1,19}$/.test(value) ? BigInt(value) : undefined
 }
+
+/** Servers count in 64 bits; a number of any length would be kept with all that remembers the event. */
+const isSequence = (seq: bigint): boolean => seq === BigInt.asIntN(64, seq) || seq === BigInt.asUintN(64, seq)
 
 const announced = (value: unknown): Duration.Duration | undefined => {
   const seconds = integer(value)
@@ -190,26 +202,32 @@ const text = (value: unknown): string | undefined =>
   typeof value === "string" || typeof value === "number" || typeof value === "bigint" ? String(value) : undefined
 
 const texts = (value: unknown): ReadonlyArray<string> =>
-  Array.isArray(value) ? value.map(text).filter((item) => item !== undefined) : []
+  Array.isArray(value) && value.length <= mostShards
+    ? value.map(text).filter((item) => item !== undefined).filter(({ length }) => length <= longestShard)
+    : []
 
 /** Shards are information only, so text that is not JSON is no reason to refuse the event. */
 const shardsOf = (value: unknown): ReadonlyArray<string> => {
   if (typeof value !== "string") return texts(value)
+  if (value.length > mostShards * longestShard) return []
   try {
     return texts(JSON.parse(value))
   } catch {
-    return value === "" ? [] : [value]
+    return value === "" ? [] : texts([value])
   }
 }
 
 const slotMoves = (value: unknown): SlotsMigrated["moves"] | undefined => {
   if (!Array.isArray(value)) return undefined
+  if (value.length > mostSlots) return []
   const moves: Array<SlotsMigrated["moves"][number]> = []
   for (const move of value) {
     if (!Array.isArray(move) || move.length < 3 || !move.slice(0, 3).every((part) => typeof part === "string")) {
       return undefined
     }
-    moves.push({ source: move[0], destination: move[1], slots: move[2] })
+    const [source, destination, slots] = move
+    if (source.length > longestAddress || destination.length > longestAddress || slots.length > longestSlots) continue
+    moves.push({ source, destination, slots })
   }
   return moves
 }
@@ -246,6 +264,7 @@ export const decode = (
   }
   const seq = integer(elements[1])
   if (seq === undefined) return Result.fail(`${name} without a sequence number`)
+  if (!isSequence(seq)) return Result.fail(`${name} with a sequence number beyond 64 bits`)
   const origin = { seq, endpoint }
   const time = announced(elements[2])
   switch (name) {
@@ -257,7 +276,7 @@ export const decode = (
       }
       if (typeof target !== "string") return Result.fail("MOVING with a target that is not text")
       return Result.mapBoth(parse(target), {
-        onFailure: (why) => `MOVING with the target ${JSON.stringify(target.slice(0, longestQuote))}: ${why}`,
+        onFailure: (why) => `MOVING with the target ${JSON.stringify(target.slice(0, longestAddress))}: ${why}`,
         onSuccess: (target) => ({ _tag: "Moving", ...origin, time, target })
       })
     }
@@ -282,7 +301,7 @@ export const decode = (
       const slots = text(elements[2] ?? "")
       return slots === undefined
         ? Result.fail("SMIGRATING with slots that are not text")
-        : Result.succeed({ _tag: "SlotsMigrating", ...origin, slots })
+        : Result.succeed({ _tag: "SlotsMigrating", ...origin, slots: slots.length > longestSlots ? "" : slots })
     }
     case "SMIGRATED": {
       const moves = slotMoves(elements[2] ?? [])

@@ -34,7 +34,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { EndpointType, ResolvedConfig } from "./Config.ts"
 import { connect, type Connection, type Owner, type Support } from "./Connection.ts"
-import { AddressOverride, detectType, type Endpoint, format, type Move } from "./Endpoint.ts"
+import { AddressOverride, detectType, type Endpoint, format, isSameMove, type Move } from "./Endpoint.ts"
 import {
   AuthenticationFailed,
   Closed,
@@ -157,6 +157,9 @@ const slowAfter = 100
 /** How long an endpoint that refused notifications is not asked again, in milliseconds. */
 const askAgainAfter = 60_000
 
+/** Of how many endpoints is known what they offer: a client dials a few, but servers can name any number of targets. */
+const mostKnown = 64
+
 /** The first and the longest wait before a command that did not run is sent again, in milliseconds. */
 const resendAfter = 20
 const resendAtMost = 500
@@ -238,7 +241,7 @@ export class Pool implements Owner, RequestOwner {
   readonly clock: Clock.Clock
   /** Each notification once, for whoever watches. */
   readonly notifications: Hub.Hub<Notification>
-  /** Each move that slots have to follow: the work of `Handoff`. Bounded by what servers announce, each once. */
+  /** The moves that slots have to follow: the work of `Handoff`. One at the most for each endpoint that is left. */
   readonly moves: Queue.Queue<Move>
   /** What each endpoint answered when it was asked for notifications, and when. */
   readonly support = new Map<string, { readonly support: Support; readonly at: number }>()
@@ -272,6 +275,8 @@ export class Pool implements Owner, RequestOwner {
   private commandsLeft = 0
   private bytesLeft = 0
   private lastMove: Move | undefined
+  /** The endpoints whose move is in `moves`. */
+  private readonly untaken = new Set<string>()
   /** Why no connection could be made for a slot the last time, if so. */
   private dialFailure: DialFailure | undefined
   /** Open while commands wait for a connection. */
@@ -808,6 +813,14 @@ export class Pool implements Owner, RequestOwner {
     if (!this.mayFollow(move)) return
     this.override.set(move)
     this.lastMove = move
+    this.tell(move)
+  }
+
+  /** Puts a move where `Handoff` takes it, unless one of the same endpoint is there: what is followed is the newest. */
+  private tell(move: Move): void {
+    const retiring = format(move.retiring)
+    if (this.untaken.has(retiring)) return
+    this.untaken.add(retiring)
     Queue.offerUnsafe(this.moves, move)
   }
 
@@ -865,7 +878,7 @@ export class Pool implements Owner, RequestOwner {
     this.askAgain()
     // It may have been dialled before its endpoint was told to move.
     const move = this.override.moveOf(connection.endpoint, now)
-    if (move !== undefined) Queue.offerUnsafe(this.moves, move)
+    if (move !== undefined) this.tell(move)
     this.unpark()
   }
 
@@ -1183,6 +1196,8 @@ export class Pool implements Owner, RequestOwner {
   private learn(connection: Connection): void {
     const support = connection.support
     if (support._tag === "Unknown") return
+    this.support.delete(connection.address)
+    if (this.support.size >= mostKnown) this.support.delete(this.support.keys().next().value!)
     this.support.set(connection.address, { support, at: this.now() })
     if (support._tag === "Supported") this.askAgain()
     if (support._tag === "Refused") {
@@ -1200,27 +1215,36 @@ export class Pool implements Owner, RequestOwner {
 
   // ----- handoff -----
 
-  /** Marks the slots that have to follow a move, and gives those that were not following one already. */
-  follow(move: Move): ReadonlyArray<Slot> {
-    const retiring = format(move.retiring)
-    const started: Array<Slot> = []
+  /**
+   * Marks the slots that have to follow a move, and gives those that were not following one already, with where they go.
+   * What leads on from a target concerns those that are on their way to it too.
+   */
+  follow(told: Move): ReadonlyArray<readonly [Slot, Move]> {
+    const now = this.now()
+    const retiring = format(told.retiring)
+    this.untaken.delete(retiring)
+    const newest = this.override.moveOf(told.retiring, now) ?? told
+    const started: Array<readonly [Slot, Move]> = []
     for (const slot of this.slots) {
-      const { state } = slot
-      if (slot.connection === undefined || slot.connection.address !== retiring) continue
-      const isNew = state._tag === "Serving" ? slot.failedMove !== move : state._tag === "Moving" && state.move !== move
-      if (!isNew) continue
-      this.setState(slot, {
-        _tag: "Moving",
-        connection: slot.connection,
-        move,
-        superseded: Deferred.makeUnsafe()
-      })
-      if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)
-      // The worker that has the slot goes on to the newer target.
-      if (!slot.handingOff) {
-        slot.handingOff = true
-        started.push(slot)
+      const { connection, state } = slot
+      if (connection === undefined) continue
+      const own = connection.address === retiring ? newest : state._tag === "Moving" ? state.move : undefined
+      if (own === undefined) continue
+      const move = { ...own, target: this.override.resolve(own.target, now) }
+      const known = state._tag === "Moving" ? state.move : slot.failedMove
+      if (known !== undefined && isSameMove(known, move)) continue
+      if (format(move.target) === connection.address) {
+        // It leads back to where the slot is.
+        if (state._tag === "Moving") this.setState(slot, { _tag: "Serving", connection })
+      } else {
+        this.setState(slot, { _tag: "Moving", connection, move, superseded: Deferred.makeUnsafe() })
+        // The worker that has the slot goes on to the newer target.
+        if (!slot.handingOff) {
+          slot.handingOff = true
+          started.push([slot, move])
+        }
       }
+      if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)
     }
     return started
   }
@@ -1242,7 +1266,7 @@ export class Pool implements Owner, RequestOwner {
     if (state._tag !== "Moving") return
     this.setState(slot, { _tag: "Serving", connection: state.connection })
     if (Exit.isFailure(exit)) slot.failedMove = state.move
-    else Queue.offerUnsafe(this.moves, state.move)
+    else this.tell(state.move)
   }
 
   /**
@@ -1269,7 +1293,7 @@ export class Pool implements Owner, RequestOwner {
     this.handedOff(slot, this.now())
     this.install(slot, connection, move.until)
     // A newer target was named in the very moment: the slot goes on from here.
-    if (state._tag === "Moving" && state.move !== move) this.setState(slot, { ...state, connection })
+    if (state._tag === "Moving" && !isSameMove(state.move, move)) this.setState(slot, { ...state, connection })
     return true
   }
 

@@ -42,11 +42,23 @@ export interface Window {
 
 type Completion = Migrated | FailedOver | SlotsMigrated
 
+/** A window as it is kept: announcements that come after it can prolong it. */
+type Open = { -readonly [Key in keyof Window]: Window[Key] }
+
 const isCompletion = (notification: Notification): notification is Completion =>
   notification._tag === "Migrated" || notification._tag === "FailedOver" || notification._tag === "SlotsMigrated"
 
 const sharesShard = (window: Window, completion: Completion): boolean =>
   "shards" in completion && window.shards.some((shard) => completion.shards.includes(shard))
+
+/**
+ * How many windows of one family are kept for one endpoint: the pairs of a cascade overlap by a few (docs/wire.md). What is
+ * announced beyond them prolongs the newest.
+ */
+const mostWindows = 16
+
+/** Of how many subjects the last close is remembered: connections that are gone are forgotten, endpoints are not. */
+const mostCloses = 4096
 
 /** How many completions are remembered: connections hear the same one within seconds, a cascade has a few dozen. */
 const rememberedCompletions = 64
@@ -61,8 +73,15 @@ export class Timeouts {
   /** Milliseconds, or `undefined` when relaxation is off. */
   private readonly relaxed: number | undefined
   private readonly onChange: (delta: 1 | -1, window: Window) => void
-  private windows: ReadonlyArray<Window> = []
+  /** In the order in which they were opened, all and by subject. */
+  private readonly windows = new Set<Open>()
+  private readonly bySubject = new Map<string, Set<Open>>()
+  /** How many completions a window waits for that stands for several announcements. */
+  private readonly awaited = new Map<Window, number>()
+  /** When the next window ends; `undefined` when that has to be found out. */
+  private earliest: number | undefined = Infinity
   private readonly closedAt = new Map<string, number>()
+  private latestClose = -Infinity
   private readonly reviews = new Map<string, () => void>()
   /** Which announcement each of the last completions meant. */
   private readonly completed = new Map<string, bigint>()
@@ -75,12 +94,16 @@ export class Timeouts {
   /** The windows that are open at `now`, oldest first. */
   open(now: number): ReadonlyArray<Window> {
     this.expire(now)
-    return this.windows
+    return [...this.windows]
   }
 
   /** When the next window ends by itself; `Infinity` when none is open. */
   get nextEnd(): number {
-    return this.windows.reduce((next, window) => Math.min(next, window.endsAt), Infinity)
+    if (this.earliest === undefined) {
+      this.earliest = Infinity
+      for (const window of this.windows) this.earliest = Math.min(this.earliest, window.endsAt)
+    }
+    return this.earliest
   }
 
   /**
@@ -122,6 +145,7 @@ export class Timeouts {
 
   /** Closes the windows whose time is over. */
   expire(now: number): void {
+    if (now < this.nextEnd) return
     for (const window of this.windows) {
       if (window.endsAt <= now) this.close(window, window.endsAt)
     }
@@ -132,7 +156,7 @@ export class Timeouts {
     for (const window of this.windows) this.close(window, now)
   }
 
-  /** Calls `review` whenever a window closes, until the connection is forgotten: deadlines are earlier then. */
+  /** Calls `review` when a subject is not relaxed any more, until the connection is forgotten: deadlines are earlier then. */
   onClose(subject: string, review: () => void): void {
     this.reviews.set(subject, review)
   }
@@ -140,9 +164,7 @@ export class Timeouts {
   /** Forgets a connection that no longer exists. */
   forget(subject: string): void {
     this.reviews.delete(subject)
-    for (const window of this.windows) {
-      if (window.subject === subject) this.close(window, window.endsAt)
-    }
+    for (const window of this.of(subject)) this.close(window, -Infinity)
     this.closedAt.delete(subject)
   }
 
@@ -152,9 +174,10 @@ export class Timeouts {
    */
   inForce(endpoint: string | undefined, connection: string | undefined, now: number): Window | undefined {
     this.expire(now)
-    return endpoint === undefined
-      ? this.windows[0]
-      : this.windows.find((window) => window.subject === endpoint || window.subject === connection)
+    if (endpoint === undefined) return firstOf(this.windows)
+    const there = firstOf(this.of(endpoint))
+    const here = connection === undefined ? undefined : firstOf(this.of(connection))
+    return there === undefined || (here !== undefined && here.openedAt < there.openedAt) ? here : there
   }
 
   /**
@@ -188,7 +211,7 @@ export class Timeouts {
     const family = familyOf(completion)
     const key = `${family} ${completion.seq}`
     if (first) {
-      const candidates = this.windows.filter((window) => window.family === family && window.seq <= completion.seq)
+      const candidates = [...this.windows].filter((window) => window.family === family && window.seq <= completion.seq)
       const meant = candidates.find((window) => window.seq === completion.seq) ??
         candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
       if (meant === undefined) return
@@ -199,24 +222,71 @@ export class Timeouts {
     const seq = this.completed.get(key)
     for (const window of this.windows) {
       if (window.family !== family || window.seq !== seq) continue
-      if (first || window.subject === completion.endpoint) this.close(window, now)
+      if (first || window.subject === completion.endpoint) this.completeOne(window, now)
     }
   }
 
   private lastClosed(endpoint: string | undefined, connection: string | undefined): number {
-    if (endpoint === undefined) return Math.max(-Infinity, ...this.closedAt.values())
+    if (endpoint === undefined) return this.latestClose
     return Math.max(this.closedAt.get(endpoint) ?? -Infinity, this.closedAt.get(connection ?? "") ?? -Infinity)
   }
 
-  private add(window: Window): void {
-    this.windows = [...this.windows, window]
-    this.onChange(1, window)
+  private of(subject: string): ReadonlySet<Open> {
+    return this.bySubject.get(subject) ?? none
   }
 
-  private close(window: Window, at: number): void {
-    this.windows = this.windows.filter((other) => other !== window)
-    this.closedAt.set(window.subject, Math.max(at, this.closedAt.get(window.subject) ?? -Infinity))
+  private add(window: Window): void {
+    const known = [...this.of(window.subject)].filter(({ family }) => family === window.family)
+    if (known.length >= mostWindows) return this.prolong(known.at(-1)!, window)
+    const open = { ...window }
+    this.windows.add(open)
+    const ofSubject = this.bySubject.get(window.subject)
+    if (ofSubject === undefined) this.bySubject.set(window.subject, new Set([open]))
+    else ofSubject.add(open)
+    this.earliest = Math.min(this.nextEnd, open.endsAt)
+    this.onChange(1, open)
+  }
+
+  /** Lets a window stand for one more announcement: it ends with the later, and when each of them is completed. */
+  private prolong(window: Open, by: Window): void {
+    this.awaited.set(window, (this.awaited.get(window) ?? 1) + 1)
+    if (window.endsAt === this.earliest) this.earliest = undefined
+    window.endsAt = Math.max(window.endsAt, by.endsAt)
+    // A completion that was sent before the last of them means none of them for sure.
+    if (by.seq > window.seq) window.seq = by.seq
+  }
+
+  /** Closes a window if this is the last completion that it waits for. */
+  private completeOne(window: Open, now: number): void {
+    const awaited = this.awaited.get(window) ?? 1
+    if (awaited === 1) this.close(window, now)
+    else this.awaited.set(window, awaited - 1)
+  }
+
+  private close(window: Open, at: number): void {
+    const { subject } = window
+    this.windows.delete(window)
+    this.awaited.delete(window)
+    if (window.endsAt === this.earliest) this.earliest = undefined
+    this.closed(subject, at)
     this.onChange(-1, window)
+    const others = this.bySubject.get(subject)!
+    others.delete(window)
+    if (others.size > 0) return
+    // Deadlines are earlier only when nothing relaxes the subject any more.
+    this.bySubject.delete(subject)
     for (const review of this.reviews.values()) review()
   }
+
+  private closed(subject: string, at: number): void {
+    const last = this.closedAt.get(subject) ?? -Infinity
+    this.closedAt.delete(subject)
+    if (this.closedAt.size >= mostCloses) this.closedAt.delete(this.closedAt.keys().next().value!)
+    this.closedAt.set(subject, Math.max(at, last))
+    this.latestClose = Math.max(at, this.latestClose)
+  }
 }
+
+const none: ReadonlySet<never> = new Set()
+
+const firstOf = <A>(set: ReadonlySet<A>): A | undefined => set.values().next().value
