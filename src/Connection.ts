@@ -19,6 +19,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -26,12 +27,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import type { Credentials, EndpointType } from "./Config.ts"
+import { checkCredentials, type Credentials, type EndpointType } from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import {
+  CommandRefused,
   CommandTimeout,
   ConnectFailed,
   ConnectionLost,
@@ -40,6 +43,7 @@ import {
   ProtocolViolation
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { endOf, kindOf } from "./internal/causes.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
 import { type Established, type Exchanged, type Greetings, HungUp, shakeHands } from "./internal/handshake.ts"
@@ -185,7 +189,7 @@ export class Connection {
   private readonly commandTimeout: number
   private readonly timeouts: Timeouts
   private readonly clock: Clock.Clock
-  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => unknown
+  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   private readonly writer: Socket.Writer
   private readonly scope: Scope.Closeable
   private readonly alarm: Alarm
@@ -259,7 +263,12 @@ export class Connection {
 
   /** Writes a command whose answer is a push, or none; it leaves with all others of this tick. */
   sendUnanswered(words: Words): void {
-    this.encoder.write(words)
+    try {
+      this.encoder.write(words)
+    } catch (thrown) {
+      // Nobody waits for its answer, so the end of the connection is what tells.
+      return this.breakDown(unwritable(thrown))
+    }
     this.scheduleFlush()
   }
 
@@ -324,6 +333,15 @@ export class Connection {
     if (error !== undefined && this.current !== "Closed") this.violate(error.message)
   }
 
+  /** @internal Closes for a fault on this side: in what the connection was given, or in the client itself. */
+  breakDown(detail: string): void {
+    this.close(
+      this.current === "Connecting"
+        ? new ConnectFailed({ endpoint: this.address, kind: "Unreachable", detail, mayHaveExecuted: false })
+        : this.lost(detail)
+    )
+  }
+
   private transition(to: State): void {
     if (!isLegal(this.current, to)) throw new Error(`Connection: illegal transition ${this.current} → ${to}`)
     this.current = to
@@ -346,39 +364,63 @@ export class Connection {
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
       if (request === undefined) break
-      if (request.state !== "Waiting") {
+      const isTransaction = request.kind === "transaction"
+      if (request.state !== "Waiting" || !this.encode(request, 0, isTransaction ? 1 : request.size)) {
         this.outstanding -= request.size
         continue
       }
       this.written.push(request)
-      if (request.kind === "transaction") {
+      if (isTransaction) {
         this.opening = request
-        this.encoder.write(request.words)
         break
       }
       request.state = "Written"
-      if (request.batch === undefined) this.encoder.write(request.words)
-      else for (const words of request.batch) this.encoder.write(words)
     }
     const chunks = this.encoder.take()
     if (chunks.length === 0) return
     // The write runs at once, on this stack; only a full socket buffer leaves a fiber behind, and what is sent
     // meanwhile gathers for the next write.
     this.writing = true
-    this.runFork(Effect.matchCauseEffect(
-      this.writer.writeAll(chunks as [Uint8Array | string, ...Array<Uint8Array | string>]),
-      { onSuccess: () => this.onWritten, onFailure: () => this.onWriteFailed }
-    ))
+    try {
+      const write = this.writer.writeAll(chunks as [Uint8Array | string, ...Array<Uint8Array | string>])
+      this.runFork(write).addObserver(this.onWritten)
+    } catch (thrown) {
+      this.breakDown(`writing to the socket died with ${kindOf(thrown)}`)
+    }
   }
 
-  private readonly onWritten = Effect.sync(() => {
+  private readonly onWritten = (exit: Exit.Exit<unknown, unknown>): void => {
+    if (Exit.isFailure(exit)) return this.breakDown(`writing to the socket ${endOf(exit.cause)}`)
     this.writing = false
     if (this.waiting.length > 0 || this.encoder.pendingBytes > 0) this.scheduleFlush()
-  })
+  }
 
-  private readonly onWriteFailed = Effect.sync(() => {
-    this.close(this.lost("the socket refused a write"))
-  })
+  /** Encodes a request's commands from one index to another. `false` when that is not possible; then it is over. */
+  private encode(request: Request, from: number, to: number): boolean {
+    const { encoder } = this
+    const { batch } = request
+    encoder.mark()
+    try {
+      if (batch === undefined) encoder.write(request.words)
+      else for (let i = from; i < to; i++) encoder.write(batch[i]!)
+      return true
+    } catch (thrown) {
+      encoder.rollBack()
+      // Who is told may send more at once, and here the queues are in between.
+      queueMicrotask(() => this.refuse(request, thrown))
+      return false
+    }
+  }
+
+  private refuse(request: Request, thrown: unknown): void {
+    const detail = unwritable(thrown)
+    // Without what the connection itself has to say it is none.
+    if (request.kind === "raw") this.breakDown(detail)
+    const { mayHaveExecuted, name: command } = request
+    request.fail(
+      new HitlessError({ reason: new CommandRefused({ endpoint: this.address, command, detail, mayHaveExecuted }) })
+    )
+  }
 
   private readonly onReply = (value: unknown, hasErrors: boolean): void => {
     const request = this.written.peek()
@@ -396,7 +438,7 @@ export class Connection {
       this.written.shift()
       this.outstanding--
       if (request.state !== "Settled") {
-        if (value instanceof Resp.ErrorReply) request.owner.onReplied(request, value, this)
+        if (value instanceof Resp.ErrorReply) this.replied(request, value)
         else request.succeed(hasErrors ? withErrors(request, value, this) : value)
       }
     } else {
@@ -408,10 +450,26 @@ export class Connection {
     if (this.current === "Draining") this.closeIfDrained()
   }
 
+  private replied(request: Request, value: unknown): void {
+    try {
+      request.owner.onReplied(request, value, this)
+    } catch (thrown) {
+      // It has left the queue, and would not end with the connection.
+      const { name: command } = request
+      const detail = `what judges its answer died with ${kindOf(thrown)}`
+      request.fail(
+        new HitlessError({
+          reason: new ConnectionLost({ endpoint: this.address, command, detail, mayHaveExecuted: true })
+        })
+      )
+      throw thrown
+    }
+  }
+
   private repliedToBatch(request: Request, batch: ReadonlyArray<Words>, replies: ReadonlyArray<unknown>): void {
     this.written.shift()
     this.outstanding -= batch.length
-    if (request.state !== "Settled") request.owner.onReplied(request, replies, this)
+    if (request.state !== "Settled") this.replied(request, replies)
     // What follows would be queued, and each reply the wrong one.
     if (request.kind === "transaction" && leavesOpen(replies) && this.current !== "Closed") {
       this.close(this.lost("a transaction on it may still be open"))
@@ -426,13 +484,11 @@ export class Connection {
   private opened(request: Request, batch: ReadonlyArray<Words>, replies: Array<unknown>): void {
     this.opening = undefined
     if (replies[0] !== "OK") this.repliedToBatch(request, batch, replies)
-    else if (request.state === "Settled") {
+    else if (request.state !== "Settled" && this.encode(request, 1, batch.length)) request.state = "Written"
+    else {
       this.encoder.write(discard)
       // One reply is owed in place of those of the commands and `EXEC`.
       replies.length = batch.length - 1
-    } else {
-      request.state = "Written"
-      for (let i = 1; i < batch.length; i++) this.encoder.write(batch[i]!)
     }
     this.scheduleFlush()
   }
@@ -503,11 +559,18 @@ const discard: Words = ["DISCARD"]
 
 const isLive = (request: Request): boolean => request.state !== "Settled"
 
+const unwritable = (thrown: unknown): string =>
+  `it could not be encoded (${kindOf(thrown)}): a Uint8Array of 2 KiB or more has to stay as it is until the command ` +
+  "is answered, and there must be memory for what is sent"
+
 // ----- connect -----
 
 const rawOwner: RequestOwner = {
   onReplied: (request, value) => request.succeed(value),
   onFailed: () => {},
+  onThrown: (thrown) => {
+    throw thrown
+  },
   onSettled: undefined
 }
 
@@ -528,11 +591,12 @@ const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
     return request
   })
 
+/** Reads until the socket ends. Whatever else ends it closes the connection too: one that nobody reads is deaf. */
 const readLoop = (
   connection: Connection,
   pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
 ): Effect.Effect<void> =>
-  Effect.matchEffect(
+  Effect.onError(
     Effect.forever(
       Effect.map(pull, (chunks) => {
         for (let i = 0; i < chunks.length; i++) connection.receive(chunks[i]!)
@@ -540,27 +604,26 @@ const readLoop = (
       // A yield per chunk would put a turn of the event loop between a reply and the fiber that waits for it.
       { disableYield: true }
     ),
-    {
-      onSuccess: () => Effect.void,
-      onFailure: (error) =>
-        Effect.sync(() => {
-          connection.hungUp = error.reason._tag === "SocketCloseError"
-          if (connection.state === "Connecting") {
-            const { refusal } = connection
-            const failure = refusal === undefined
-              ? Transport.connectFailure(error)
-              : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
-            connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
-          } else {
-            connection.close(connection.lost(
-              connection.hungUp
-                ? "the server closed the connection"
-                : Transport.connectFailure(error).detail
-            ))
-          }
-        })
-    }
-  )
+    (cause) =>
+      Effect.sync(() => {
+        const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+        if (!Socket.isSocketError(error)) return connection.breakDown(`reading from the socket ${endOf(cause)}`)
+        connection.hungUp = error.reason._tag === "SocketCloseError"
+        if (connection.state === "Connecting") {
+          const { refusal } = connection
+          const failure = refusal === undefined
+            ? Transport.connectFailure(error)
+            : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
+          connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
+        } else {
+          connection.close(connection.lost(
+            connection.hungUp
+              ? "the server closed the connection"
+              : Transport.connectFailure(error).detail
+          ))
+        }
+      })
+  ).pipe(Effect.ignoreCause)
 
 /**
  * Opens a connection: dial, then the one handshake of docs/wire.md, a pipelined burst whose replies are all consumed.
@@ -613,6 +676,18 @@ const abandonable = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
     )
   )
 
+const credentialsOf = ({ credentials, endpoint }: Options): Effect.Effect<Credentials | undefined, HitlessError> =>
+  Effect.flatMap(credentials, (given) =>
+    Effect.mapError(checkCredentials(given), (rules) =>
+      new HitlessError({
+        reason: new ConnectFailed({
+          endpoint: format(endpoint),
+          kind: "Unreachable",
+          detail: `what the credentials effect gave cannot be used: ${rules}`,
+          mayHaveExecuted: false
+        })
+      })))
+
 const open = Effect.fnUntraced(function*(
   options: Options,
   scope: Scope.Closeable
@@ -625,7 +700,7 @@ const open = Effect.fnUntraced(function*(
     first: Established
   ): Effect.fn.Return<Connection, HitlessError | HungUp, Transport.Transport> {
     const connection = yield* dial(options, yield* Scope.fork(scope))
-    const credentials = yield* options.credentials
+    const credentials = yield* credentialsOf(options)
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
     const session = { credentials, ask: yield* options.ask, clientName, database }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }

@@ -48,6 +48,7 @@ import {
   ProtocolViolation
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { endOf, kindOf } from "./internal/causes.ts"
 import { isReadOnly } from "./internal/commands.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Greetings } from "./internal/handshake.ts"
@@ -182,19 +183,6 @@ const headStart = Duration.millis(250)
  * servers close the old socket, and names lead to the new address, up to 4 s after it (docs/wire.md, Timing).
  */
 const targetOutlives = 30_000
-
-const kindOf = (thrown: unknown): string => thrown instanceof Error ? thrown.name : typeof thrown
-
-/** How an effect of the program's ended, without the words of what it failed or died with: they can be secret. */
-const endOf = (cause: Cause.Cause<unknown>): string =>
-  Option.match(Cause.findErrorOption(cause), {
-    onSome: (error) => `failed with ${kindOf(error)}`,
-    onNone: () =>
-      Result.match(Cause.findDefect(cause), {
-        onFailure: () => "was interrupted",
-        onSuccess: (defect) => `died with ${kindOf(defect)}`
-      })
-  })
 
 /** Why a connection could not be made, in words. */
 type DialFailure = Extract<HitlessErrorReason, { readonly detail: string }>
@@ -461,6 +449,10 @@ export class Pool implements Owner, RequestOwner {
 
   onFailed(error: HitlessError): void {
     this.recorder.failed(error.reason._tag === "ServerReplied" ? error.reason.code : error.reason._tag)
+  }
+
+  onThrown(thrown: unknown): void {
+    this.log("Error", "code that was told of a command's end threw", { why: kindOf(thrown) })
   }
 
   /**

@@ -413,7 +413,7 @@ describe("EXEC", () => {
   /** What the one who waits is told of these replies. */
   const told = (replies: ReadonlyArray<unknown>, replayed = false): HitlessError.HitlessError => {
     const exits: Array<Exit.Exit<unknown, HitlessError.HitlessError>> = []
-    const owner = { onReplied: () => {}, onFailed: () => {}, onSettled: undefined }
+    const owner = { onReplied: () => {}, onFailed: () => {}, onThrown: () => {}, onSettled: undefined }
     const batch = [["MULTI"], ...both, ["EXEC"]]
     const request = new Request(owner, "transaction", ["MULTI"], batch, false, 3000, 0, (exit) => exits.push(exit))
     request.replayed = replayed

@@ -55,6 +55,10 @@ class Dedicated implements Owner, RequestOwner {
   onFailed(error: HitlessError): void {
     this.pool.onFailed(error)
   }
+
+  onThrown(thrown: unknown): void {
+    this.pool.onThrown(thrown)
+  }
 }
 
 /**

@@ -44,6 +44,8 @@ export interface RequestOwner {
   readonly onReplied: (request: Request, value: unknown, site: Site) => void
   /** The one who waits was given an error. */
   readonly onFailed: (error: HitlessError) => void
+  /** The program's code threw that was told of the end: an observer of the fiber that waited, for one. */
+  readonly onThrown: (thrown: unknown) => void
   /** The request is over; `undefined` when nobody wants to know. */
   readonly onSettled: RequestObserver | undefined
 }
@@ -149,8 +151,18 @@ export class Request extends Effectable.Class<void> {
   private settle(exit: Exit.Exit<unknown, HitlessError>): void {
     if (this.state === "Settled") return
     this.state = "Settled"
-    this.owner.onSettled?.(this, exit)
-    this.resume(exit)
+    // Here the program's own code runs, on the stack of a reader, an alarm or a loop over other requests: what it throws
+    // must not end those.
+    try {
+      this.owner.onSettled?.(this, exit)
+    } catch (thrown) {
+      this.owner.onThrown(thrown)
+    }
+    try {
+      this.resume(exit)
+    } catch (thrown) {
+      this.owner.onThrown(thrown)
+    }
   }
 
   /** Puts it back before its first byte: it did not run, or may run again. */

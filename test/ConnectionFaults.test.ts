@@ -1,0 +1,474 @@
+/**
+ * What goes wrong under a connection: code that throws while replies are read or commands are written, servers that go
+ * silent while they still send bytes, and sessions that a server loses.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
+import type * as Socket from "effect/socket/Socket"
+import { type Config, HitlessError, HitlessRedis, Resp, Transport } from "hitless"
+import { NodeTransport } from "hitless/node"
+import { connect as connectOne, type Connection, type Owner } from "../src/Connection.ts"
+import { Greetings } from "../src/internal/handshake.ts"
+import { Request, type RequestOwner, type Words } from "../src/internal/request.ts"
+import { Timeouts } from "../src/Timeouts.ts"
+import { waitUntil } from "./support/deployment.ts"
+import { answerHandshake, rawServer } from "./support/rawServer.ts"
+import { startRedis } from "./support/redisServer.ts"
+
+const host = "127.0.0.1"
+
+/** What fails on purpose is not logged. */
+const maintenance = { logLevel: "Error" } as const
+
+const quiet = Effect.provideService(References.MinimumLogLevel, "None")
+
+const now = { startImmediately: true } as const
+
+const connectTo = (port: number, client: Config.Options = {}) =>
+  HitlessRedis.make({ host, port, poolSize: 1, maintenance, ...client })
+
+const connect = (port: number, client: Config.Options = {}) =>
+  Effect.provide(connectTo(port, client), NodeTransport.layer)
+
+const answer = (words: ReadonlyArray<string>) => answerHandshake(words) ?? "+PONG\r\n"
+
+const failure = <A, R>(effect: Effect.Effect<A, HitlessError.HitlessError, R>) =>
+  Effect.map(Effect.flip(effect), ({ reason }) => reason)
+
+const boom = (): never => {
+  throw new Error("secret")
+}
+
+/** The transport of Node, with sockets as `change` makes them. */
+const withSockets = (change: (socket: Socket.Socket) => Socket.Socket) =>
+  Layer.effect(
+    Transport.Transport,
+    Effect.map(Transport.Transport, (transport) => ({
+      ...transport,
+      open: (endpoint, options) => Effect.map(transport.open(endpoint, options), change)
+    }))
+  ).pipe(Layer.provide(NodeTransport.layer))
+
+/** A connection of the test's own, whose owner does as it says and notes why it closed. */
+const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owner> = {}) {
+  const closes: Array<HitlessError.HitlessErrorReason> = []
+  const owner: Owner = {
+    onPush: () => {},
+    onUnowed: () => false,
+    onClosed: (_, cause, orphans) => {
+      closes.push(cause)
+      for (const request of orphans) request.fail(new HitlessError.HitlessError({ reason: cause }))
+    },
+    ...behaviour
+  }
+  const connection: Connection = yield* connectOne({
+    endpoint: { _tag: "Tcp", host, port },
+    tls: undefined,
+    family: 0,
+    credentials: Effect.undefined,
+    clientName: undefined,
+    database: 0,
+    ask: Effect.undefined,
+    required: false,
+    greetings: new Greetings("auto"),
+    timeout: Duration.seconds(5),
+    commandTimeout: 5000,
+    timeouts: new Timeouts(undefined, () => {}),
+    owner
+  }).pipe(Effect.provide(NodeTransport.layer))
+  const requestOwner: RequestOwner = {
+    onReplied: (request, value, site) => request.answer(value, site),
+    onFailed: () => {},
+    onThrown: boom,
+    onSettled: undefined
+  }
+  const send = (words: Words, more: Partial<RequestOwner> = {}) =>
+    Effect.callback<unknown, HitlessError.HitlessError>((resume) => {
+      const owner = { ...requestOwner, ...more }
+      connection.send(new Request(owner, "command", words, undefined, false, Infinity, 0, resume))
+    })
+  return { connection, closes, send }
+})
+
+describe("the reader", () => {
+  const faults: Readonly<Record<string, Effect.Effect<never>>> = {
+    "dies": Effect.die(new Error("secret")),
+    "throws": Effect.suspend(boom),
+    "fails against its type": Effect.fail("secret") as unknown as Effect.Effect<never>,
+    "fails with no error at all": Effect.fail(undefined) as unknown as Effect.Effect<never>,
+    "interrupts itself": Effect.interrupt,
+    "gives what are no bytes": Effect.succeed([null]) as unknown as Effect.Effect<never>,
+    "gives nothing": Effect.undefined as unknown as Effect.Effect<never>
+  }
+  for (const [what, fault] of Object.entries(faults)) {
+    it.live(`of a socket that ${what} closes its connection, and the slot finds another`, () =>
+      Effect.gen(function*() {
+        let broken = false
+        const server = yield* rawServer((words, { id, socket }) => {
+          if (words[0] !== "INCR") return answerHandshake(words) ?? `:${id}\r\n`
+          broken = true
+          socket.write("+anything\r\n")
+          return undefined
+        })
+        const redis = yield* connectTo(server.port).pipe(
+          Effect.provide(withSockets((socket) => ({
+            ...socket,
+            reader: Effect.map(socket.reader, (reader) => ({
+              ...reader,
+              pull: Effect.flatMap(reader.pull, (chunks) => {
+                if (!broken) return Effect.succeed(chunks)
+                broken = false
+                return fault
+              })
+            }))
+          })))
+        )
+        const reason = yield* failure(redis.send("INCR", "key"))
+        assert.strictEqual(reason._tag, "ConnectionLost")
+        assert.isTrue(reason.mayHaveExecuted)
+        assert.notInclude(reason.message, "secret")
+        assert.strictEqual(yield* redis.send("GET", "key"), 2)
+        yield* waitUntil(Effect.sync(() => server.closed.length === 1))
+      }))
+
+    it.live(`of a socket that ${what} in the handshake fails the dial`, () =>
+      Effect.gen(function*() {
+        const server = yield* rawServer(() => "+anything\r\n")
+        const reason = yield* failure(
+          connectTo(server.port).pipe(
+            Effect.provide(withSockets((socket) => ({
+              ...socket,
+              reader: Effect.map(socket.reader, (reader) => ({ ...reader, pull: Effect.andThen(reader.pull, fault) }))
+            }))),
+            Effect.catchTag("HitlessConfigError", Effect.die)
+          )
+        )
+        assert.strictEqual(reason._tag, "ConnectFailed")
+        assert.notInclude(reason.message, "secret")
+        yield* waitUntil(Effect.sync(() => server.closed.length === 1))
+      }))
+  }
+
+  const pushed = ">2\r\n+any\r\n+push\r\n"
+  for (
+    const [what, bytes, behaviour, more] of [
+      ["hears a push", `${pushed}:1\r\n`, { onPush: boom }, {}],
+      ["hears a reply that nobody asked for", ":1\r\n:2\r\n:3\r\n", { onUnowed: boom }, {}],
+      ["judges an error reply", "-ERR refused\r\n", {}, { onReplied: boom }]
+    ] as ReadonlyArray<readonly [string, string, Partial<Owner>, Partial<RequestOwner>]>
+  ) {
+    it.live(`closes its connection when its owner throws as it ${what}`, () =>
+      Effect.gen(function*() {
+        const server = yield* rawServer((words) => answerHandshake(words) ?? (words[0] === "PING" ? bytes : undefined))
+        const { closes, connection, send } = yield* single(server.port, behaviour)
+        const asked = yield* Effect.forkScoped(Effect.exit(send(["PING"], more)), now)
+        const behind = yield* Effect.forkScoped(Effect.exit(send(["GET", "key"])), now)
+        yield* connection.closed
+        assert.deepStrictEqual(closes.map(({ _tag }) => _tag), ["ConnectionLost"])
+        assert.include(closes[0]!.message, "died with Error")
+        assert.notInclude(closes[0]!.message, "secret")
+        // Whatever they were told.
+        yield* Fiber.join(asked)
+        yield* Fiber.join(behind)
+        yield* waitUntil(Effect.sync(() => server.closed.length === 1))
+      }))
+  }
+})
+
+describe("code that is told of a command's end and throws", () => {
+  /** Runs an effect as a program does that is no fiber itself, and throws when it is told of the end. */
+  const runThrowing = <A, E>(effect: Effect.Effect<A, E>, ended: Array<Exit.Exit<A, E>>) =>
+    Effect.sync(() => {
+      Effect.runCallback(effect, {
+        onExit: (exit) => {
+          ended.push(exit)
+          boom()
+        }
+      })
+    })
+
+  it.live("takes no answer from the commands behind it, nor their connection", () =>
+    Effect.gen(function*() {
+      const held: Array<string> = []
+      const server = yield* rawServer((words, { socket }) => {
+        if (words[0] !== "ECHO") return answerHandshake(words)
+        // All answers in one chunk.
+        held.push(`+${words[1]}\r\n`)
+        if (held.length === 3) socket.write(held.join(""))
+        return undefined
+      })
+      const redis = yield* connect(server.port).pipe(quiet)
+      const ended: Array<Exit.Exit<unknown, unknown>> = []
+      yield* runThrowing(redis.send("ECHO", "1"), ended)
+      const second = yield* Effect.forkScoped(redis.send("ECHO", "2"), now)
+      yield* runThrowing(redis.send("ECHO", "3"), ended)
+      assert.strictEqual(yield* Fiber.join(second), "2")
+      yield* waitUntil(Effect.sync(() => ended.length === 2))
+      assert.deepStrictEqual(ended, [Exit.succeed("1"), Exit.succeed("3")])
+      assert.strictEqual(server.closed.length, 0)
+    }))
+
+  it.live("keeps the end of a connection from no other command", () =>
+    Effect.gen(function*() {
+      const server = yield* rawServer((words, { id, socket }) => {
+        if (id === 1 && words[1] === "last") socket.destroy()
+        return id === 1 ? answerHandshake(words) : answer(words)
+      })
+      const redis = yield* connect(server.port).pipe(quiet)
+      const ended: Array<Exit.Exit<unknown, unknown>> = []
+      yield* runThrowing(redis.send("INCR", "first"), ended)
+      const second = yield* Effect.forkScoped(failure(redis.send("INCR", "second")), now)
+      yield* runThrowing(redis.pipeline([["INCR", "third"]]), ended)
+      const read = yield* Effect.forkScoped(redis.send("GET", "last"), now)
+      assert.strictEqual((yield* Fiber.join(second))._tag, "ConnectionLost")
+      assert.strictEqual(yield* Fiber.join(read), "PONG")
+      assert.strictEqual(ended.length, 2)
+    }))
+
+  it.live("keeps no deadline from the commands behind it", () =>
+    Effect.gen(function*() {
+      const server = yield* rawServer(answerHandshake)
+      const redis = yield* connect(server.port, { commandTimeout: "50 millis" }).pipe(quiet)
+      const ended: Array<Exit.Exit<unknown, unknown>> = []
+      yield* runThrowing(redis.send("GET", "first"), ended)
+      const second = yield* Effect.forkScoped(failure(redis.send("GET", "second")), now)
+      assert.strictEqual((yield* Fiber.join(second))._tag, "CommandTimeout")
+      assert.strictEqual(ended.length, 1)
+    }))
+})
+
+// ----- what cannot be written -----
+
+const large = () => new Uint8Array(4096).fill(97)
+
+const detach = (bytes: Uint8Array<ArrayBuffer>): void => {
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+}
+
+describe("an argument whose memory is gone when it is written", () => {
+  const isRefused = (reason: HitlessError.HitlessErrorReason) => {
+    assert.strictEqual(reason._tag, "CommandRefused")
+    assert.isFalse(reason.mayHaveExecuted)
+    assert.include(reason.message, "TypeError")
+    assert.notInclude(reason.message, "key")
+  }
+
+  type Redis = HitlessRedis.HitlessRedis["Service"]
+  const forms: Readonly<
+    Record<string, (redis: Redis, bytes: Uint8Array) => Effect.Effect<unknown, HitlessError.HitlessError>>
+  > = {
+    "a command": (redis, bytes) => redis.send("SET", "key", bytes),
+    "a command for bytes": (redis, bytes) => redis.sendBytes("SET", "key", bytes),
+    "a pipeline": (redis, bytes) => redis.pipeline([["SET", "key", "1"], ["SET", "key", bytes]]),
+    "a transaction": (redis, bytes) => redis.transaction([["SET", "key", "1"], ["SET", "key", bytes]])
+  }
+  for (const [what, form] of Object.entries(forms)) {
+    it.live(`fails ${what}, which did not run, and neither the commands around it nor their connection`, () =>
+      Effect.gen(function*() {
+        const { port } = yield* startRedis()
+        const redis = yield* connect(port)
+        const before = yield* Effect.forkScoped(redis.send("ECHO", "before".repeat(1000)), now)
+        const bytes = large()
+        const broken = yield* Effect.forkScoped(failure(form(redis, bytes)), now)
+        const after = yield* Effect.forkScoped(redis.send("ECHO", "after"), now)
+        detach(bytes)
+        isRefused(yield* Fiber.join(broken))
+        assert.strictEqual(yield* Fiber.join(before), "before".repeat(1000))
+        assert.strictEqual(yield* Fiber.join(after), "after")
+        assert.strictEqual(yield* redis.send("GET", "key"), null)
+        assert.match(yield* redis.send<string>("INFO", "stats"), /total_connections_received:[12]\r/)
+        assert.strictEqual((yield* redis.status).pending, 0)
+      }))
+  }
+
+  it.live("fails the command when its memory has shrunk, too", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const redis = yield* connect(port)
+      const buffer = new ArrayBuffer(4096, { maxByteLength: 8192 })
+      const broken = yield* Effect.forkScoped(failure(redis.send("SET", "key", new Uint8Array(buffer))), now)
+      buffer.resize(8)
+      isRefused(yield* Fiber.join(broken))
+      assert.strictEqual(yield* redis.send("GET", "key"), null)
+    }))
+
+  it.live("has a transaction discarded that was begun", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const bytes = large()
+      const server = yield* rawServer((words) => {
+        const handshake = answerHandshake(words)
+        if (handshake !== undefined) return handshake
+        told.push(words[0]!)
+        if (words[0] === "MULTI") detach(bytes)
+        return words[0] === "GET" ? "+value\r\n" : "+OK\r\n"
+      })
+      const redis = yield* connect(server.port)
+      const broken = yield* Effect.forkScoped(
+        failure(redis.transaction([["SET", "key", "1"], ["SET", "key", bytes]])),
+        now
+      )
+      const behind = yield* Effect.forkScoped(redis.send("GET", "key"), now)
+      isRefused(yield* Fiber.join(broken))
+      assert.strictEqual(yield* Fiber.join(behind), "value")
+      assert.deepStrictEqual(told, ["MULTI", "DISCARD", "GET"])
+      assert.strictEqual((yield* redis.status).pending, 0)
+    }))
+
+  it.live("fails the command of a reserved connection, which goes on", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const owner = yield* connect(port)
+      const bytes = large()
+      const { closes, send } = yield* single(port)
+      const broken = yield* Effect.forkScoped(failure(send(["SET", "key", bytes])), now)
+      detach(bytes)
+      isRefused(yield* Fiber.join(broken))
+      assert.strictEqual(yield* send(["GET", "key"]), null)
+      assert.strictEqual(yield* owner.send("GET", "key"), null)
+      assert.deepStrictEqual(closes, [])
+    }))
+
+  it.live("closes the connection where nobody waits for the command", () =>
+    Effect.gen(function*() {
+      const server = yield* rawServer(answer)
+      const { closes, connection } = yield* single(server.port)
+      const bytes = large()
+      detach(bytes)
+      connection.sendUnanswered(["SUBSCRIBE", bytes])
+      yield* connection.closed
+      assert.include(closes[0]!.message, "TypeError")
+    }))
+
+  it.live("fails the dial where it is of the handshake", () =>
+    Effect.gen(function*() {
+      const server = yield* rawServer(answer)
+      const username = large()
+      detach(username)
+      const credentials = { username, password: Redacted.make("secret") } as unknown as Config.Credentials
+      const reason = yield* failure(
+        Effect.catchTag(connect(server.port, { credentials }), "HitlessConfigError", Effect.die)
+      )
+      assert.strictEqual(reason._tag, "ConnectFailed")
+      assert.include(reason.message, "TypeError")
+      yield* waitUntil(Effect.sync(() => server.closed.length === 1))
+    }))
+})
+
+describe("an encoder that is rolled back", () => {
+  const words: ReadonlyArray<Words> = [
+    ["SET", "key", "short"],
+    ["SET", "key", "x".repeat(900)],
+    ["SET", "key", "é".repeat(1000)],
+    ["SET", "key", "x".repeat(5000)],
+    ["SET", "key", large()],
+    ["SET", ...Array.from({ length: 300 }, () => "argument")]
+  ]
+  const bytesOf = (encoder: Resp.Encoder) =>
+    Buffer.concat(encoder.take().map((chunk) => typeof chunk === "string" ? Buffer.from(chunk) : chunk)).toString()
+
+  it("has what was written before, and goes on behind it", () => {
+    const gone = large()
+    detach(gone)
+    for (const before of words) {
+      for (const broken of words) {
+        for (const after of words) {
+          const encoder = new Resp.Encoder()
+          const expected = new Resp.Encoder()
+          encoder.write(before)
+          encoder.mark()
+          assert.throws(() => encoder.write([...broken, gone]))
+          encoder.rollBack()
+          encoder.write(after)
+          expected.write(before)
+          expected.write(after)
+          assert.strictEqual(encoder.pendingBytes, expected.pendingBytes)
+          assert.strictEqual(bytesOf(encoder), bytesOf(expected))
+        }
+      }
+    }
+  })
+})
+
+describe("the writer", () => {
+  const faults: Readonly<Record<string, () => unknown>> = {
+    "throws": boom,
+    "gives nothing": () => undefined,
+    "dies": () => Effect.die(new Error("secret")),
+    "fails against its type": () => Effect.fail("secret"),
+    "interrupts itself": () => Effect.interrupt
+  }
+  for (const [what, fault] of Object.entries(faults)) {
+    it.live(`of a socket that ${what} closes its connection, and the slot finds another`, () =>
+      Effect.gen(function*() {
+        let broken = false
+        const server = yield* rawServer(answer)
+        const redis = yield* connectTo(server.port).pipe(
+          Effect.provide(withSockets((socket) => ({
+            ...socket,
+            writer: Effect.map(socket.writer, (writer) => ({
+              ...writer,
+              writeAll: (chunks) => {
+                if (!broken) return writer.writeAll(chunks)
+                broken = false
+                return fault() as Effect.Effect<void>
+              }
+            }))
+          })))
+        )
+        broken = true
+        const reason = yield* failure(redis.send("INCR", "key"))
+        assert.strictEqual(reason._tag, "ConnectionLost")
+        assert.notInclude(reason.message, "secret")
+        assert.strictEqual(yield* redis.send("GET", "key"), "PONG")
+        yield* waitUntil(Effect.sync(() => server.closed.length === 1))
+      }))
+  }
+})
+
+describe("credentials from an effect", () => {
+  const shapes: ReadonlyArray<readonly [what: string, given: unknown, rule: string]> = [
+    ["no password", { username: "secret" }, "password must be redacted text"],
+    ["a password that is undefined", { password: undefined }, "password must be redacted text"],
+    ["a password that is not redacted", { password: "secret" }, "password must be redacted text"],
+    ["a redacted password that is undefined", { password: Redacted.make(undefined) }, "password must be redacted text"],
+    ["a redacted password that is a number", { password: Redacted.make(7) }, "password must be redacted text"],
+    ["a username that is no text", { username: 7, password: Redacted.make("secret") }, "username must be"],
+    ["an empty username", { username: "", password: Redacted.make("secret") }, "username must be"],
+    ["text", "secret", "must be { username?, password }"],
+    ["null", null, "must be { username?, password }"],
+    ["a redacted password alone", Redacted.make("secret"), "password must be redacted text"]
+  ]
+  for (const [what, given, rule] of shapes) {
+    it.live(`that are ${what} fail the dial with the rule, and are asked for again`, () =>
+      Effect.gen(function*() {
+        const server = yield* rawServer(answer)
+        let current: unknown = given
+        let asked = 0
+        const credentials = Effect.suspend(() => {
+          asked++
+          return Effect.succeed(current as Config.Credentials)
+        })
+        const reason = yield* failure(
+          Effect.catchTag(connect(server.port, { credentials }), "HitlessConfigError", Effect.die)
+        )
+        assert.strictEqual(reason._tag, "ConnectFailed")
+        assert.include(reason.message, rule)
+        assert.notInclude(reason.message, "secret")
+        current = { password: Redacted.make("secret") }
+        const redis = yield* connect(server.port, { credentials })
+        current = given
+        asked = 0
+        server.connections.at(-1)!.socket.destroy()
+        yield* waitUntil(Effect.sync(() => asked >= 2))
+        current = undefined
+        assert.strictEqual(yield* redis.send("PING"), "PONG")
+      }))
+  }
+})
