@@ -118,6 +118,11 @@ export interface Owner {
   /** A reply arrived that no request owns; `false` makes it a protocol violation. */
   readonly onUnowed: (connection: Connection, value: unknown) => boolean
   /**
+   * The connection owes a reply and has given none for the time in force. It closes at `until`, when it has had such a
+   * time once more, and may be drained until then. Called again while it is `Ready` and says nothing.
+   */
+  readonly onSilent: (connection: Connection, until: number) => void
+  /**
    * The connection is closed, and was `Ready` before: one that never was is the failure of `connect`. `orphans` are the
    * requests still waiting: each is `Waiting` or `Written`.
    */
@@ -204,7 +209,9 @@ export class Connection {
   private flushScheduled = false
   private writing = false
   private drainUntil = Infinity
-  private lastHeard = 0
+  /** Replies that were given, and when the last was. */
+  private replies = 0
+  private lastReplied = 0
   /** When the queue of written requests was last empty. */
   private owesSince = 0
 
@@ -328,8 +335,10 @@ export class Connection {
 
   /** @internal What the reader calls for each chunk. */
   receive(chunk: Uint8Array): void {
-    this.lastHeard = monotonicMillis(this.clock)
+    const { replies } = this
     const error = this.decoder.push(chunk)
+    // Pushes and the parts of a reply say that the peer is there, not that it serves.
+    if (replies !== this.replies) this.lastReplied = monotonicMillis(this.clock)
     if (error !== undefined && this.current !== "Closed") this.violate(error.message)
   }
 
@@ -423,6 +432,7 @@ export class Connection {
   }
 
   private readonly onReply = (value: unknown, hasErrors: boolean): void => {
+    this.replies++
     const request = this.written.peek()
     if (this.current === "Connecting" && value instanceof Resp.ErrorReply && request?.replies === undefined) {
       this.refusal ??= value
@@ -507,11 +517,12 @@ export class Connection {
 
   private readonly onAlarm = (): void => {
     const now = monotonicMillis(this.clock)
-    if (now >= this.drainUntil) {
-      return this.close(this.lost("its endpoint was retired and the time to answer is over"))
-    }
     const silentAt = this.silentAt(now)
-    let next = Math.min(this.drainUntil, silentAt)
+    // One time is for the commands that find it out, one more so that a slow command does not cut off others.
+    const goneAt = silentAt + (silentAt - this.servedUntil)
+    // Before commands fail: whoever tries again at once is not to wait behind it too.
+    if (silentAt <= now && this.current === "Ready") this.owner.onSilent(this, goneAt)
+    let next = Math.min(this.drainUntil, silentAt > now ? silentAt : goneAt)
     const check = (request: Request) => {
       if (request.state === "Settled" || request.timeout === Infinity) return
       const deadline = this.timeouts.deadline(request.startedAt, request.timeout, this.address, this.subject, now)
@@ -521,24 +532,29 @@ export class Connection {
     this.written.forEach(check)
     this.waiting.forEach(check)
     // A command that failed here may have been the reason to close.
-    if (this.current === "Closed") return
-    if (silentAt <= now) return this.close(this.lost("the server has gone silent"))
+    if (this.state === "Closed") return
+    if (goneAt <= now) return this.close(this.lost("the server has gone silent"))
+    if (this.drainUntil <= now) {
+      return this.close(this.lost("another connection took its place and the time to answer is over"))
+    }
     if (this.current === "Draining" && this.closeIfDrained()) return
     if (next !== Infinity) this.alarm.set(next)
   }
 
   /**
-   * When the peer counts as gone without a word: it owes a reply, and not one byte has come for twice the time that the
-   * command it works on has. One timeout is for the command that finds it out, one more so that a slow command does not
-   * cut off others. A command that may wait for ever says nothing about the peer.
+   * When the peer counts as silent: it owes a reply, and none has come for the time that the command it works on has. A
+   * command that may wait for ever says nothing about the peer.
    */
   private silentAt(now: number): number {
     const head = this.written.peek()
     if (head === undefined || head.timeout === Infinity) return Infinity
-    const since = Math.max(this.lastHeard, this.owesSince)
     const timeout = Math.max(this.commandTimeout, head.timeout)
-    const deadline = this.timeouts.deadline(since, timeout, this.address, this.subject, now)
-    return deadline + (deadline - since)
+    return this.timeouts.deadline(this.servedUntil, timeout, this.address, this.subject, now)
+  }
+
+  /** When it last gave a reply, or owed none. */
+  private get servedUntil(): number {
+    return Math.max(this.lastReplied, this.owesSince)
   }
 
   private timedOut(request: Request, now: number): HitlessError {

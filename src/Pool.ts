@@ -691,21 +691,16 @@ export class Pool implements Owner, RequestOwner {
     return false
   }
 
+  onSilent(connection: Connection, until: number): void {
+    this.leave(connection, until, "the server has gone silent")
+  }
+
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
     const wasDraining = this.draining.delete(connection)
     const slot = this.slots.find((slot) => slot.connection === connection)
     if (slot !== undefined) {
-      const now = this.now()
-      slot.soonLost = now - slot.installedAt < livesAtLeast ? slot.soonLost + 1 : 0
-      const lost: SlotState = { _tag: "Reconnecting" }
-      this.setState(slot, lost)
-      if (!this.closing) {
-        this.log("Warn", "a connection was lost", {
-          endpoint: connection.address,
-          why: "detail" in cause ? cause.detail : cause.message
-        })
-        this.run(this.reconnect(slot, lost))
-      }
+      slot.soonLost = this.now() - slot.installedAt < livesAtLeast ? slot.soonLost + 1 : 0
+      this.lose(slot, connection, "detail" in cause ? cause.detail : cause.message)
     }
     const again: Array<Request> = []
     for (const request of orphans) if (this.reroute(request, connection, cause, wasDraining)) again.push(request)
@@ -713,6 +708,26 @@ export class Pool implements Owner, RequestOwner {
   }
 
   // ----- slots -----
+
+  /** Takes a connection from its slot, which dials another. */
+  private lose(slot: Slot, connection: Connection, why: string): void {
+    const lost: SlotState = { _tag: "Reconnecting" }
+    this.setState(slot, lost)
+    if (this.closing) return
+    this.log("Warn", "a connection was lost", { endpoint: connection.address, why })
+    this.run(this.reconnect(slot, lost))
+  }
+
+  /** Takes a connection that still lives from its slot: it has until `until` to deliver what it owes. */
+  private leave(connection: Connection, until: number, why: string): void {
+    const slot = this.slots.find((slot) => slot.connection === connection)
+    if (slot === undefined || this.closing) return
+    // What it took to find out is pause enough.
+    slot.soonLost = 0
+    this.lose(slot, connection, why)
+    this.draining.add(connection)
+    for (const request of connection.drain(until)) this.submit(request)
+  }
 
   private setState(slot: Slot, state: SlotState): void {
     slot.state = state

@@ -3,17 +3,22 @@
  * silent while they still send bytes, and sessions that a server loses.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
 import type * as Socket from "effect/socket/Socket"
+import * as TestClock from "effect/testing/TestClock"
 import { type Config, HitlessError, HitlessRedis, Resp, Transport } from "hitless"
 import { NodeTransport } from "hitless/node"
 import { connect as connectOne, type Connection, type Owner } from "../src/Connection.ts"
+import { monotonicMillis } from "../src/internal/elapsed.ts"
 import { Greetings } from "../src/internal/handshake.ts"
 import { Request, type RequestOwner, type Words } from "../src/internal/request.ts"
 import { Timeouts } from "../src/Timeouts.ts"
@@ -61,6 +66,7 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
   const owner: Owner = {
     onPush: () => {},
     onUnowed: () => false,
+    onSilent: () => {},
     onClosed: (_, cause, orphans) => {
       closes.push(cause)
       for (const request of orphans) request.fail(new HitlessError.HitlessError({ reason: cause }))
@@ -88,10 +94,11 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
     onThrown: boom,
     onSettled: undefined
   }
-  const send = (words: Words, more: Partial<RequestOwner> = {}) =>
+  const clock = yield* Clock.Clock
+  const send = (words: Words, more: Partial<RequestOwner> = {}, timeout = Infinity) =>
     Effect.callback<unknown, HitlessError.HitlessError>((resume) => {
       const owner = { ...requestOwner, ...more }
-      connection.send(new Request(owner, "command", words, undefined, false, Infinity, 0, resume))
+      connection.send(new Request(owner, "command", words, undefined, false, timeout, monotonicMillis(clock), resume))
     })
   return { connection, closes, send }
 })
@@ -471,4 +478,189 @@ describe("credentials from an effect", () => {
         assert.strictEqual(yield* redis.send("PING"), "PONG")
       }))
   }
+})
+
+// ----- silence -----
+
+/** Waits in real time for what real sockets bring; deadlines are met in simulated time. */
+const eventually = <E, R>(condition: Effect.Effect<boolean, E, R>) => TestClock.withLive(waitUntil(condition))
+
+const within = (timeout: Duration.Input) => Effect.provideService(HitlessRedis.CurrentCommandTimeout, timeout)
+
+const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkScoped(effect, now)
+
+describe("a connection that owes a reply and gives none", () => {
+  const commandTimeout = "1 second"
+
+  /** A server whose first connection answers nothing but the handshake until `release`; each names itself. */
+  const silentServer = Effect.gen(function*() {
+    const owed: Array<() => void> = []
+    const told: Array<string> = []
+    const server = yield* rawServer((words, connection) => {
+      const handshake = answerHandshake(words)
+      if (handshake !== undefined) return handshake
+      const { id, socket } = connection
+      told.push(`${id} ${words.join(" ")}`)
+      if (id > 1) return `:${id}\r\n`
+      owed.push(() => socket.write(`:${id}\r\n`))
+      return undefined
+    })
+    const release = Effect.sync(() => {
+      for (const reply of owed.splice(0)) reply()
+    })
+    return { server, told, release }
+  })
+
+  const noises: Readonly<Record<string, readonly [first: string, then: string]>> = {
+    "nothing at all": ["", ""],
+    "pushes": ["", ">2\r\n+any\r\n+push\r\n"],
+    "a string that has no end": ["$100000000\r\n", "x"],
+    "a streamed string": ["$?\r\n", ";1\r\nx\r\n"],
+    "an array, element by element": ["*1000000\r\n", ":1\r\n"],
+    "what goes before a reply": ["", "|1\r\n+key\r\n+value\r\n"],
+    "a reply that is skipped": ["*400000000\r\n", ":1\r\n"]
+  }
+  for (const [what, [first, then]] of Object.entries(noises)) {
+    it.effect(`but ${what} is left after the time in force: the next command is served`, () =>
+      Effect.gen(function*() {
+        const { server } = yield* silentServer
+        const redis = yield* connect(server.port, { commandTimeout })
+        const { socket } = server.connections[0]!
+        socket.write(first)
+        yield* start(TestClock.withLive(
+          Effect.repeat(Effect.sync(() => socket.write(then)), Schedule.spaced("2 millis"))
+        ))
+        // Whoever tries again at once does so in the moment in which the first is given up.
+        const tried = yield* start(Effect.catch(redis.send("GET", "key"), () => redis.send("GET", "key")))
+        yield* TestClock.adjust("500 millis")
+        const other = yield* start(failure(redis.send("INCR", "key")))
+        yield* TestClock.adjust("500 millis")
+        assert.strictEqual(yield* Fiber.join(tried), 2)
+        assert.strictEqual((yield* redis.status).health, "ok")
+        yield* TestClock.adjust("1 second")
+        const reason = yield* Fiber.join(other)
+        assert.strictEqual(reason._tag, "CommandTimeout")
+        assert.isTrue(reason.mayHaveExecuted)
+        yield* eventually(Effect.sync(() => server.closed.includes(1)))
+        assert.strictEqual((yield* redis.status).draining, 0)
+      }))
+  }
+
+  it.effect("has as long once more to deliver what it owes", () =>
+    Effect.gen(function*() {
+      const { release, server } = yield* silentServer
+      const redis = yield* connect(server.port, { commandTimeout })
+      const slow = yield* start(failure(redis.send("EVAL", "script", 0)))
+      const behind = yield* start(within("10 seconds")(redis.send("INCR", "key")))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(slow))._tag, "CommandTimeout")
+      assert.strictEqual(yield* redis.send("GET", "key"), 2)
+      assert.strictEqual((yield* redis.status).draining, 1)
+      yield* TestClock.adjust("999 millis")
+      assert.isUndefined(behind.pollUnsafe())
+      yield* release
+      assert.strictEqual(yield* Fiber.join(behind), 1)
+      yield* eventually(Effect.sync(() => server.closed.includes(1)))
+    }))
+
+  it.effect("is closed then: what only reads is sent again, the rest may have run", () =>
+    Effect.gen(function*() {
+      const { server } = yield* silentServer
+      const redis = yield* connect(server.port, { commandTimeout })
+      yield* start(Effect.exit(redis.send("EVAL", "script", 0)))
+      const write = yield* start(failure(within("10 seconds")(redis.send("INCR", "key"))))
+      const read = yield* start(within("10 seconds")(redis.send("GET", "key")))
+      yield* TestClock.adjust("1 second")
+      yield* eventually(Effect.map(redis.status, ({ health }) => health === "ok"))
+      yield* TestClock.adjust("1 second")
+      const reason = yield* Fiber.join(write)
+      assert.strictEqual(reason._tag, "ConnectionLost")
+      assert.isTrue(reason.mayHaveExecuted)
+      assert.include(reason.message, "the server has gone silent")
+      assert.strictEqual(yield* Fiber.join(read), 2)
+    }))
+
+  it.effect("gives back what it has not written", () =>
+    Effect.gen(function*() {
+      const { server, told } = yield* silentServer
+      const redis = yield* connect(server.port, { commandTimeout })
+      yield* start(Effect.exit(redis.transaction([["INCR", "key"]])))
+      const behind = yield* start(within("10 seconds")(redis.send("INCR", "key")))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* Fiber.join(behind), 2)
+      assert.deepStrictEqual(told, ["1 MULTI", "2 INCR key"])
+    }))
+
+  it.effect("is a slot that reconnects, and the log says why", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const held: Array<() => void> = []
+      const server = yield* rawServer((words, { id, socket }) => {
+        if (id === 2 && words[0] === "HELLO") {
+          held.push(() => socket.write(answerHandshake(words)!))
+          return undefined
+        }
+        return answerHandshake(words) ?? (id === 1 ? undefined : "+PONG\r\n")
+      })
+      const redis = yield* connect(server.port, { commandTimeout, maintenance: {} }).pipe(
+        Effect.provide(Logger.layer([Logger.make(({ fiber, message }) => {
+          lines.push(`${message} ${JSON.stringify(fiber.getRef(References.CurrentLogAnnotations))}`)
+        })]))
+      )
+      yield* start(Effect.exit(redis.send("PING")))
+      yield* TestClock.adjust("1 second")
+      yield* eventually(Effect.sync(() => held.length === 1))
+      const { health, slots } = yield* redis.status
+      assert.deepStrictEqual([health, slots[0]!.state], ["down", "Reconnecting"])
+      assert.isTrue(lines.some((line) => line.includes("a connection was lost") && line.includes("gone silent")))
+      held[0]!()
+      yield* eventually(Effect.map(redis.status, ({ health }) => health === "ok"))
+    }))
+
+  it.effect("is patient in a window, and with a command that may wait for ever", () =>
+    Effect.gen(function*() {
+      const { release, server } = yield* silentServer
+      const redis = yield* connect(server.port, {
+        commandTimeout,
+        maintenance: { ...maintenance, relaxedTimeout: "10 seconds" }
+      })
+      const windows = Effect.map(redis.status, ({ windows }) => windows.length)
+      const { socket } = server.connections[0]!
+      socket.write(">4\r\n+MIGRATING\r\n:1\r\n:60\r\n+[]\r\n")
+      yield* eventually(Effect.map(windows, (count) => count === 1))
+      const relaxed = yield* start(redis.send("GET", "key"))
+      yield* TestClock.adjust("9 seconds")
+      yield* release
+      assert.strictEqual(yield* Fiber.join(relaxed), 1)
+      const patient = yield* start(within("Infinity")(redis.send("GET", "key")))
+      const behind = yield* start(failure(redis.send("GET", "key")))
+      yield* TestClock.adjust("10 hours")
+      assert.strictEqual((yield* Fiber.join(behind))._tag, "CommandTimeout")
+      yield* release
+      assert.strictEqual(yield* Fiber.join(patient), 1)
+      assert.strictEqual(server.connections.length, 1)
+    }))
+
+  it.effect("is closed after twice the time where nothing takes its place, pushes or not", () =>
+    Effect.gen(function*() {
+      const { server } = yield* silentServer
+      const heard: Array<unknown> = []
+      const { closes, connection, send } = yield* single(server.port, { onPush: () => heard.push("push") })
+      const push = (count: number) =>
+        Effect.andThen(
+          Effect.sync(() => server.connections[0]!.socket.write(">2\r\n+any\r\n+push\r\n")),
+          eventually(Effect.sync(() => heard.length === count))
+        )
+      const lost = yield* start(failure(send(["GET", "key"], {}, 10_000)))
+      yield* TestClock.adjust("9 seconds")
+      yield* push(1)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(lost))._tag, "CommandTimeout")
+      yield* TestClock.adjust("9 seconds")
+      yield* push(2)
+      assert.strictEqual(connection.state, "Ready")
+      yield* TestClock.adjust("1 second")
+      yield* connection.closed
+      assert.include(closes[0]!.message, "the server has gone silent")
+    }))
 })

@@ -33,6 +33,9 @@ class Dedicated implements Owner, RequestOwner {
     return false
   }
 
+  /** Its state is nowhere else, so it has all the time there is. */
+  onSilent(): void {}
+
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
     for (const request of orphans) {
       request.fail(
