@@ -55,8 +55,9 @@ import { Greetings } from "./internal/handshake.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
+import { hasLostSession } from "./internal/refusals.ts"
 import {
-  passingCode,
+  passingRefusal,
   type Request,
   type RequestObserver,
   type RequestOwner,
@@ -433,12 +434,13 @@ export class Pool implements Owner, RequestOwner {
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
-    const code = passingCode(request, value)
-    if (code !== undefined) {
+    const refusal = passingRefusal(request, value)
+    if (refusal !== undefined) {
       this.refusedAt = this.now()
       this.onSettled = this.onWatched
       this.survived(request)
-      if (code === "READONLY") this.renew(site)
+      const lostSession = hasLostSession(refusal)
+      if (lostSession || refusal.code === "READONLY") this.renew(site, lostSession)
       if (this.resendLater(request, this.refusedAt)) {
         request.refusal = { value, site }
         return
@@ -816,10 +818,11 @@ export class Pool implements Owner, RequestOwner {
   }
 
   /**
-   * Dials a fresh connection for the slot whose server turned out to be a replica: the name may lead to the master by
-   * now. One at a time, since all slots may lead to one server, and further apart the longer it remains a replica.
+   * Dials a fresh connection for the slot whose server turned out to be a replica, since the name may lead to the master
+   * by now, or has lost the session. One at a time, since all slots may lead to one server, and further apart the longer
+   * it goes on.
    */
-  private renew(site: Site): void {
+  private renew(site: Site, lostSession: boolean): void {
     const slot = this.slots.find((slot) => slot.connection === site && slot.state._tag === "Serving")
     if (slot === undefined || this.renewing || this.closing) return
     this.renewing = true
@@ -828,6 +831,16 @@ export class Pool implements Owner, RequestOwner {
     this.run(
       Effect.suspend(() => slot.connection === site ? this.dialInto(slot) : Effect.void).pipe(
         Effect.delay(pause),
+        Effect.tapError(({ reason }) =>
+          Effect.sync(() => {
+            const { connection } = slot
+            if (!lostSession || connection !== site || !isTurnedAway(reason)) return
+            // There is no session to be had, and without one it serves nothing.
+            const until = this.now() + Duration.toMillis(this.config.maintenance.handoffTimeout)
+            this.leave(connection, until, "the server has lost its session and turned the client away")
+            this.couldNotConnect(reason)
+          })
+        ),
         Effect.exit,
         Effect.ensuring(Effect.sync(() => {
           this.renewing = false

@@ -12,11 +12,13 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Socket from "effect/socket/Socket"
 import * as TestClock from "effect/testing/TestClock"
 import { type Config, HitlessError, HitlessRedis, Resp, Transport } from "hitless"
 import { NodeTransport } from "hitless/node"
+import * as Net from "node:net"
 import { connect as connectOne, type Connection, type Owner } from "../src/Connection.ts"
 import { monotonicMillis } from "../src/internal/elapsed.ts"
 import { Greetings } from "../src/internal/handshake.ts"
@@ -662,5 +664,183 @@ describe("a connection that owes a reply and gives none", () => {
       yield* TestClock.adjust("1 second")
       yield* connection.closed
       assert.include(closes[0]!.message, "the server has gone silent")
+    }))
+})
+
+// ----- lost sessions -----
+
+describe("a server that loses the session of a living connection", () => {
+  /** A proxy that keeps its clients when it opens its connections to the server anew. */
+  const proxy = Effect.fnUntraced(function*(port: number) {
+    const clients = new Map<Net.Socket, Net.Socket>()
+    let accepted = 0
+    const open = (client: Net.Socket) => {
+      const upstream = Net.connect(port, host)
+      upstream.on("error", () => {})
+      upstream.on("data", (chunk) => client.write(chunk))
+      upstream.on("close", () => {
+        if (clients.get(client) === upstream) client.destroy()
+      })
+      clients.set(client, upstream)
+    }
+    const server = Net.createServer((client) => {
+      accepted++
+      client.on("error", () => {})
+      client.on("data", (chunk) => clients.get(client)!.write(chunk))
+      client.on("close", () => clients.get(client)!.destroy())
+      open(client)
+    })
+    yield* Effect.callback<void>((resume) => {
+      server.listen(0, host, () => resume(Effect.void))
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.callback<void>((resume) => {
+        server.close(() => resume(Effect.void))
+        for (const client of clients.keys()) client.destroy()
+      })
+    )
+    return {
+      port: (server.address() as Net.AddressInfo).port,
+      accepted: () => accepted,
+      reopen: Effect.sync(() => {
+        for (const [client, upstream] of clients) {
+          open(client)
+          upstream.destroy()
+        }
+      })
+    }
+  })
+
+  const password = (text: string) => ({ password: Redacted.make(text) })
+
+  it.live("is greeted again: every command has its answer, once, in its database and in RESP3", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis({ args: ["--requirepass", "s3cret"] })
+      const between = yield* proxy(port)
+      const redis = yield* connect(between.port, { credentials: password("s3cret"), database: 3 })
+      yield* redis.send("HSET", "map", "field", "value")
+      for (let round = 1; round <= 5; round++) {
+        yield* between.reopen
+        const [counter, map, bytes, pipeline, transaction] = yield* Effect.all([
+          redis.send("INCR", "counter"),
+          redis.send("HGETALL", "map"),
+          redis.sendBytes("HGET", "map", "field"),
+          redis.pipeline([["INCR", "pipelined"], ["HGET", "map", "field"]]),
+          redis.transaction([["INCR", "transacted"], ["HGET", "map", "field"]])
+        ], { concurrency: "unbounded" })
+        assert.strictEqual(counter, round)
+        assert.deepStrictEqual({ ...map as object }, { field: "value" })
+        assert.strictEqual(Buffer.from(bytes as Uint8Array).toString(), "value")
+        assert.deepStrictEqual(pipeline, [Result.succeed(round), Result.succeed("value")])
+        assert.deepStrictEqual(transaction, [Result.succeed(round), Result.succeed("value")])
+      }
+      const { protocol, slots } = yield* redis.status
+      assert.deepStrictEqual([protocol, slots[0]!.state], [3, "Serving"])
+      assert.isAtMost(between.accepted(), 6)
+    }))
+
+  it.live("and refuses the credentials is AuthenticationFailed, until the right ones are given", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis({ args: ["--requirepass", "s3cret"] })
+      const between = yield* proxy(port)
+      let current = password("s3cret")
+      const redis = yield* connect(between.port, { credentials: Effect.suspend(() => Effect.succeed(current)) })
+      const admin = yield* connect(port, { credentials: password("s3cret") })
+      yield* admin.send("CONFIG", "SET", "requirepass", "r0tated")
+      yield* between.reopen
+      const reason = yield* failure(within("1 minute")(redis.send("INCR", "counter")))
+      assert.strictEqual(reason._tag, "AuthenticationFailed")
+      assert.isFalse(reason.mayHaveExecuted)
+      assert.strictEqual((yield* redis.status).health, "down")
+      current = password("r0tated")
+      yield* waitUntil(Effect.map(redis.status, ({ health }) => health !== "down"))
+      assert.strictEqual(yield* redis.send("INCR", "counter"), 1)
+    }))
+
+  const signs = [
+    "NOAUTH Authentication required.",
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> " +
+    "option can be used to authenticate the client and select the RESP protocol version at the same time",
+    "NOPROTO unsupported protocol version",
+    "NOPROTO sorry, this protocol version is not supported",
+    "WRONGPASS invalid username-password pair or user is disabled.",
+    "ERR Authentication required",
+    "ERR Protocol error: HELLO must be called first"
+  ]
+  const others = [
+    "NOPERM this user has no permissions to run the 'get' command",
+    "ERR unknown command 'GET', with args beginning with: 'key' ",
+    "ERR no such key",
+    "ERR token: Authentication required",
+    "NOAUTH the upstream was lost"
+  ]
+  const forms: Readonly<
+    Record<string, (redis: HitlessRedis.HitlessRedis["Service"]) => Effect.Effect<unknown, unknown>>
+  > = {
+    "a command": (redis) => redis.send("INCR", "key"),
+    "a pipeline": (redis) => redis.pipeline([["INCR", "key"], ["INCR", "key"]]),
+    "a transaction": (redis) => redis.transaction([["INCR", "key"]])
+  }
+
+  /** The first connection answers everything with an error, the others as Redis does. */
+  const forgetful = (error: string) =>
+    rawServer((words, { id }) => {
+      const handshake = answerHandshake(words)
+      if (handshake !== undefined) return handshake
+      if (id === 1) return `-${error}\r\n`
+      return words[0] === "MULTI" ? "+OK\r\n" : words[0] === "EXEC" ? "*1\r\n:1\r\n" : ":1\r\n"
+    })
+
+  for (const sign of signs) {
+    for (const [what, form] of Object.entries(forms)) {
+      it.live(`with the words "${sign.slice(0, 40)}" has ${what} sent again on a fresh connection`, () =>
+        Effect.gen(function*() {
+          const server = yield* forgetful(sign)
+          const redis = yield* connect(server.port)
+          yield* form(redis)
+          assert.strictEqual(server.connections.length, 2)
+          yield* waitUntil(Effect.sync(() => server.closed.length === 1))
+          assert.strictEqual((yield* redis.status).draining, 0)
+        }))
+    }
+  }
+
+  for (const other of others) {
+    it.live(`is not one that says "${other}"`, () =>
+      Effect.gen(function*() {
+        const server = yield* forgetful(other)
+        const redis = yield* connect(server.port)
+        const reason = yield* failure(redis.send("GET", "key"))
+        assert.strictEqual(reason._tag, "ServerReplied")
+        assert.strictEqual((yield* failure(redis.send("GET", "key")))._tag, "ServerReplied")
+        assert.strictEqual(server.connections.length, 1)
+      }))
+  }
+
+  const alwaysForgetful = rawServer((words) => answerHandshake(words) ?? "-NOAUTH Authentication required.\r\n")
+
+  it.live("each time is not stormed with dials", () =>
+    Effect.gen(function*() {
+      const server = yield* alwaysForgetful
+      const redis = yield* connect(server.port, { commandTimeout: "500 millis", poolSize: 3 })
+      yield* Effect.forEach(
+        Array.from({ length: 30 }),
+        () => Effect.andThen(Effect.flip(redis.send("GET", "key")), Effect.flip(redis.send("INCR", "key"))),
+        { concurrency: "unbounded" }
+      )
+      // The commands were sent many hundred times.
+      assert.isAtMost(server.connections.length, 12)
+    }))
+
+  it.live("each time is quoted in the end, and has run nothing", () =>
+    Effect.gen(function*() {
+      const redis = yield* connect((yield* alwaysForgetful).port, { commandTimeout: "100 millis" })
+      // On a busy machine the last try may be one that has no answer in time.
+      const reason = yield* Effect.repeat(failure(redis.send("INCR", "key")), {
+        until: ({ _tag }) => _tag === "ServerReplied"
+      })
+      assert.strictEqual(reason._tag === "ServerReplied" && reason.code, "NOAUTH")
+      assert.isFalse(reason.mayHaveExecuted)
+      assert.isFalse(reason.isRetryable)
     }))
 })
