@@ -355,13 +355,30 @@ const CredentialsSchema = Schema.Struct({
   )
 }).annotate(known)
 
-const credentialsRule = "must be { username?, password }, or an effect of it"
+const credentialsShape = "must be { username?, password }"
+
+const credentialsRule = `${credentialsShape}, or an effect of it`
 
 const isCredentialsEffect = (u: unknown): u is Effect.Effect<Credentials | undefined> => Effect.isEffect(u)
 
 const CredentialsEffect = Schema.declare(isCredentialsEffect)
 
 const decodeCredentials = SchemaParser.decodeUnknownEffect(CredentialsSchema)
+
+/**
+ * What a credentials effect gave: its type says nothing at run time. Fails with the rules that it breaks.
+ *
+ * @internal
+ */
+export const checkCredentials = (given: unknown): Effect.Effect<Credentials | undefined, string> => {
+  if (given === undefined) return Effect.undefined
+  if (typeof given !== "object" || given === null) return Effect.fail(credentialsShape)
+  return Effect.mapError(
+    decodeCredentials(given, { errors: "all" }),
+    (issue) =>
+      formatIssues(issue).issues.map(({ message, path = [] }) => [...path.map(String), message].join(" ")).join(", ")
+  )
+}
 
 // An effect is an object too, so a union would report a mistyped password as "not an effect" as well.
 const CredentialsInput = Schema.Unknown.pipe(

@@ -19,6 +19,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -26,13 +27,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import type { Credentials, EndpointType } from "./Config.ts"
+import { checkCredentials, type Credentials, type EndpointType } from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import {
+  CommandRefused,
   CommandTimeout,
   ConnectFailed,
   ConnectionLost,
@@ -42,6 +45,7 @@ import {
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { Alignment } from "./internal/alignment.ts"
+import { endOf, kindOf } from "./internal/causes.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
 import {
@@ -126,6 +130,11 @@ export interface Owner {
   /** A reply arrived that no request owns; `false` makes it a protocol violation. */
   readonly onUnowed: (connection: Connection, value: unknown) => boolean
   /**
+   * The connection owes a reply and has given none for the time in force. It closes at `until`, when it has had such a
+   * time once more, and may be drained until then. Called again while it is `Ready` and says nothing.
+   */
+  readonly onSilent: (connection: Connection, until: number) => void
+  /**
    * The connection is closed, and was `Ready` before: one that never was is the failure of `connect`. `orphans` are the
    * requests still waiting: each is `Waiting` or `Written`.
    */
@@ -202,7 +211,7 @@ export class Connection {
   private readonly commandTimeout: number
   private readonly timeouts: Timeouts
   private readonly clock: Clock.Clock
-  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => unknown
+  private readonly runFork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
   private readonly writer: Socket.Writer
   private readonly scope: Scope.Closeable
   private readonly alarm: Alarm
@@ -223,7 +232,9 @@ export class Connection {
   private flushScheduled = false
   private writing = false
   private drainUntil = Infinity
-  private lastHeard = 0
+  /** Replies that were given, and when the last was. */
+  private replies = 0
+  private lastReplied = 0
   /** When the queue of written requests was last empty. */
   private owesSince = 0
   private waitingSince = Infinity
@@ -312,7 +323,12 @@ export class Connection {
 
   /** Writes a command whose answer is a push, or none; it leaves with all others of this tick. */
   sendUnanswered(words: Words): void {
-    this.encoder.write(words)
+    try {
+      this.encoder.write(words)
+    } catch (thrown) {
+      // Nobody waits for its answer, so the end of the connection is what tells.
+      return this.breakDown(unwritable(thrown))
+    }
     this.scheduleFlush()
   }
 
@@ -406,16 +422,27 @@ export class Connection {
 
   /** @internal What the reader calls for each chunk. */
   receive(chunk: Uint8Array): void {
-    this.lastHeard = monotonicMillis(this.clock)
+    const { replies } = this
     const head = this.written.peek()
     const error = this.decoder.push(chunk)
     const next = this.written.peek()
     this.bytesToArrive = this.decoder.owed
+    // Pushes and the parts of a reply say that the peer is there, not that it serves.
+    if (replies !== this.replies) this.lastReplied = monotonicMillis(this.clock)
     if (next !== head) {
-      this.waitingSince = next === undefined ? Infinity : this.lastHeard
+      this.waitingSince = next === undefined ? Infinity : this.lastReplied
       this.owner.onLess()
     }
     if (error !== undefined && this.current !== "Closed") this.violate(error.message)
+  }
+
+  /** @internal Closes for a fault on this side: in what the connection was given, or in the client itself. */
+  breakDown(detail: string): void {
+    this.close(
+      this.current === "Connecting"
+        ? new ConnectFailed({ endpoint: this.address, kind: "Unreachable", detail, mayHaveExecuted: false })
+        : this.lost(detail)
+    )
   }
 
   private transition(to: State): void {
@@ -461,21 +488,21 @@ export class Connection {
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
       if (request === undefined) break
-      if (request.state !== "Waiting") {
+      const isWaiting = request.state === "Waiting"
+      if (isWaiting && request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
+      const isTransaction = request.kind === "transaction"
+      if (!isWaiting || !this.encode(request, 0, isTransaction ? 1 : request.size)) {
         this.release(request)
         dropped = true
         continue
       }
       if (request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
       this.written.push(request)
-      if (request.kind === "transaction") {
+      if (isTransaction) {
         this.opening = request
-        this.encoder.write(request.words)
         break
       }
       request.state = "Written"
-      if (request.batch === undefined) this.encoder.write(request.words)
-      else for (const words of request.batch) this.encoder.write(words)
     }
     if (this.waitingSince === Infinity && this.written.length > 0) this.waitingSince = this.owesSince
     if (dropped) this.owner.onLess()
@@ -484,22 +511,49 @@ export class Connection {
     // The write runs at once, on this stack; only a full socket buffer leaves a fiber behind, and what is sent
     // meanwhile gathers for the next write.
     this.writing = true
-    this.runFork(Effect.matchCauseEffect(
-      this.writer.writeAll(chunks as [Uint8Array | string, ...Array<Uint8Array | string>]),
-      { onSuccess: () => this.onWritten, onFailure: () => this.onWriteFailed }
-    ))
+    try {
+      const write = this.writer.writeAll(chunks as [Uint8Array | string, ...Array<Uint8Array | string>])
+      this.runFork(write).addObserver(this.onWritten)
+    } catch (thrown) {
+      this.breakDown(`writing to the socket died with ${kindOf(thrown)}`)
+    }
   }
 
-  private readonly onWritten = Effect.sync(() => {
+  private readonly onWritten = (exit: Exit.Exit<unknown, unknown>): void => {
+    if (Exit.isFailure(exit)) return this.breakDown(`writing to the socket ${endOf(exit.cause)}`)
     this.writing = false
     if (this.waiting.length > 0 || this.encoder.pendingBytes > 0) this.scheduleFlush()
-  })
+  }
 
-  private readonly onWriteFailed = Effect.sync(() => {
-    this.close(this.lost("the socket refused a write"))
-  })
+  /** Encodes a request's commands from one index to another. `false` when that is not possible; then it is over. */
+  private encode(request: Request, from: number, to: number): boolean {
+    const { encoder } = this
+    const { batch } = request
+    encoder.mark()
+    try {
+      if (batch === undefined) encoder.write(request.words)
+      else for (let i = from; i < to; i++) encoder.write(batch[i]!)
+      return true
+    } catch (thrown) {
+      encoder.rollBack()
+      // Who is told may send more at once, and here the queues are in between.
+      queueMicrotask(() => this.refuse(request, thrown))
+      return false
+    }
+  }
+
+  private refuse(request: Request, thrown: unknown): void {
+    const detail = unwritable(thrown)
+    // Without what the connection itself has to say it is none.
+    if (request.kind === "raw") this.breakDown(detail)
+    const { mayHaveExecuted, name: command } = request
+    request.fail(
+      new HitlessError({ reason: new CommandRefused({ endpoint: this.address, command, detail, mayHaveExecuted }) })
+    )
+  }
 
   private readonly onReply = (value: unknown, hasErrors: boolean): void => {
+    this.replies++
     const request = this.written.peek()
     if (this.current === "Connecting" && value instanceof Resp.ErrorReply && request?.replies === undefined) {
       this.refusal ??= value
@@ -516,7 +570,7 @@ export class Connection {
       this.written.shift()
       this.release(request)
       if (request.state !== "Settled") {
-        if (value instanceof Resp.ErrorReply) request.owner.onReplied(request, value, this)
+        if (value instanceof Resp.ErrorReply) this.replied(request, value)
         else request.succeed(hasErrors ? withErrors(request, value, this) : value)
       }
     } else {
@@ -542,10 +596,26 @@ export class Connection {
     return true
   }
 
+  private replied(request: Request, value: unknown): void {
+    try {
+      request.owner.onReplied(request, value, this)
+    } catch (thrown) {
+      // It has left the queue, and would not end with the connection.
+      const { name: command } = request
+      const detail = `what judges its answer died with ${kindOf(thrown)}`
+      request.fail(
+        new HitlessError({
+          reason: new ConnectionLost({ endpoint: this.address, command, detail, mayHaveExecuted: true })
+        })
+      )
+      throw thrown
+    }
+  }
+
   private repliedToBatch(request: Request, replies: ReadonlyArray<unknown>): void {
     this.written.shift()
     this.release(request)
-    if (request.state !== "Settled") request.owner.onReplied(request, replies, this)
+    if (request.state !== "Settled") this.replied(request, replies)
     // What follows would be queued, and each reply the wrong one.
     if (request.kind === "transaction" && leavesOpen(replies) && this.current !== "Closed") {
       this.close(this.lost("a transaction on it may still be open"))
@@ -560,13 +630,11 @@ export class Connection {
   private opened(request: Request, batch: ReadonlyArray<Words>, replies: Array<unknown>): void {
     this.opening = undefined
     if (replies[0] !== "OK") this.repliedToBatch(request, replies)
-    else if (request.state === "Settled") {
+    else if (request.state !== "Settled" && this.encode(request, 1, batch.length)) request.state = "Written"
+    else {
       this.encoder.write(discard)
       // One reply is owed in place of those of the commands and `EXEC`.
       replies.length = batch.length - 1
-    } else {
-      request.state = "Written"
-      for (let i = 1; i < batch.length; i++) this.encoder.write(batch[i]!)
     }
     this.scheduleFlush()
   }
@@ -590,7 +658,11 @@ export class Connection {
   private readonly onAlarm = (): void => {
     const now = monotonicMillis(this.clock)
     const silentAt = this.silentAt(now)
-    let next = Math.min(this.drainUntil, silentAt)
+    // One time is for the commands that find it out, one more so that a slow command does not cut off others.
+    const goneAt = silentAt + (silentAt - this.servedUntil)
+    // Before commands fail: whoever tries again at once is not to wait behind it too.
+    if (silentAt <= now && this.current === "Ready") this.owner.onSilent(this, goneAt)
+    let next = Math.min(this.drainUntil, silentAt > now ? silentAt : goneAt)
     const check = (request: Request) => {
       if (request.state === "Settled" || request.timeout === Infinity) return
       const deadline = this.deadlineOf(request, now)
@@ -600,28 +672,30 @@ export class Connection {
     this.written.forEach(check)
     this.waiting.forEach(check)
     // A command that failed here may have been the reason to close.
-    if (this.current === "Closed") return
-    if (now >= this.drainUntil) {
-      return this.close(this.lost("its endpoint was retired and the time to answer is over"))
+    if (this.state === "Closed") return
+    if (goneAt <= now) return this.close(this.lost("the server has gone silent"))
+    if (this.drainUntil <= now) {
+      return this.close(this.lost("another connection took its place and the time to answer is over"))
     }
-    if (silentAt <= now) return this.close(this.lost("the server has gone silent"))
     if (this.current === "Draining" && this.closeIfDrained()) return
     if (next !== Infinity) this.alarm.set(next)
   }
 
   /**
-   * When the peer counts as gone without a word: it owes a reply, and not one byte has come for twice the time that the
-   * command it works on has. One timeout is for the command that finds it out, one more so that a slow command does not
-   * cut off others. A command that may wait for ever says nothing about the peer, and one that was promised more time
-   * has it.
+   * When the peer counts as silent: it owes a reply, and none has come for the time that the command it works on has. A
+   * command that may wait for ever says nothing about the peer, and one that was promised more time has it.
    */
   private silentAt(now: number): number {
     const head = this.written.peek()
     if (head === undefined || head.timeout === Infinity) return Infinity
-    const since = Math.max(this.lastHeard, this.owesSince)
     const timeout = Math.max(this.commandTimeout, head.timeout)
-    const deadline = this.timeouts.deadline(since, timeout, this.address, this.subject, now)
-    return Math.max(head.promised, deadline + (deadline - since))
+    const deadline = this.timeouts.deadline(this.servedUntil, timeout, this.address, this.subject, now)
+    return Math.max(head.promised, deadline)
+  }
+
+  /** When it last gave a reply, or owed none. */
+  private get servedUntil(): number {
+    return Math.max(this.lastReplied, this.owesSince)
   }
 
   private expire(request: Request, now: number): void {
@@ -648,11 +722,18 @@ const discard: Words = ["DISCARD"]
 
 const isLive = (request: Request): boolean => request.state !== "Settled"
 
+const unwritable = (thrown: unknown): string =>
+  `it could not be encoded (${kindOf(thrown)}): a Uint8Array of 2 KiB or more has to stay as it is until the command ` +
+  "is answered, and there must be memory for what is sent"
+
 // ----- connect -----
 
 const rawOwner: RequestOwner = {
   onReplied: (request, value) => request.succeed(value),
   onFailed: () => {},
+  onThrown: (thrown) => {
+    throw thrown
+  },
   onSettled: undefined
 }
 
@@ -673,11 +754,12 @@ const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
     return request
   })
 
+/** Reads until the socket ends. Whatever else ends it closes the connection too: one that nobody reads is deaf. */
 const readLoop = (
   connection: Connection,
   pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
 ): Effect.Effect<void> =>
-  Effect.matchEffect(
+  Effect.onError(
     Effect.forever(
       Effect.map(pull, (chunks) => {
         for (let i = 0; i < chunks.length; i++) connection.receive(chunks[i]!)
@@ -685,27 +767,26 @@ const readLoop = (
       // A yield per chunk would put a turn of the event loop between a reply and the fiber that waits for it.
       { disableYield: true }
     ),
-    {
-      onSuccess: () => Effect.void,
-      onFailure: (error) =>
-        Effect.sync(() => {
-          connection.hungUp = error.reason._tag === "SocketCloseError"
-          if (connection.state === "Connecting") {
-            const { refusal } = connection
-            const failure = refusal === undefined
-              ? Transport.connectFailure(error)
-              : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
-            connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
-          } else {
-            connection.close(connection.lost(
-              connection.hungUp
-                ? "the server closed the connection"
-                : Transport.connectFailure(error).detail
-            ))
-          }
-        })
-    }
-  )
+    (cause) =>
+      Effect.sync(() => {
+        const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+        if (!Socket.isSocketError(error)) return connection.breakDown(`reading from the socket ${endOf(cause)}`)
+        connection.hungUp = error.reason._tag === "SocketCloseError"
+        if (connection.state === "Connecting") {
+          const { refusal } = connection
+          const failure = refusal === undefined
+            ? Transport.connectFailure(error)
+            : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
+          connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
+        } else {
+          connection.close(connection.lost(
+            connection.hungUp
+              ? "the server closed the connection"
+              : Transport.connectFailure(error).detail
+          ))
+        }
+      })
+  ).pipe(Effect.ignoreCause)
 
 /**
  * Opens a connection: dial, then the one handshake of docs/wire.md, a pipelined burst whose replies are all consumed.
@@ -758,6 +839,18 @@ const abandonable = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
     )
   )
 
+const credentialsOf = ({ credentials, endpoint }: Options): Effect.Effect<Credentials | undefined, HitlessError> =>
+  Effect.flatMap(credentials, (given) =>
+    Effect.mapError(checkCredentials(given), (rules) =>
+      new HitlessError({
+        reason: new ConnectFailed({
+          endpoint: format(endpoint),
+          kind: "Unreachable",
+          detail: `what the credentials effect gave cannot be used: ${rules}`,
+          mayHaveExecuted: false
+        })
+      })))
+
 const open = Effect.fnUntraced(function*(
   options: Options,
   scope: Scope.Closeable
@@ -770,7 +863,7 @@ const open = Effect.fnUntraced(function*(
     first: Established
   ): Effect.fn.Return<Connection, HitlessError | HungUp, Transport.Transport> {
     const connection = yield* dial(options, yield* Scope.fork(scope))
-    const credentials = yield* options.credentials
+    const credentials = yield* credentialsOf(options)
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
     const session = { credentials, ask: yield* options.ask, clientName, database }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }

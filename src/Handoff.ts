@@ -31,10 +31,11 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { format, type Move } from "./Endpoint.ts"
 import { ConnectFailed, HitlessError } from "./HitlessError.ts"
+import { endOf } from "./internal/causes.ts"
 import { monotonicClock } from "./internal/elapsed.ts"
 import * as Hub from "./internal/hub.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
-import { endOf, type Pool, type Slot } from "./Pool.ts"
+import type { Pool, Slot } from "./Pool.ts"
 
 interface Base {
   /** The index of the slot in the pool. */

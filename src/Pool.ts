@@ -48,14 +48,16 @@ import {
   ProtocolViolation
 } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { endOf, kindOf } from "./internal/causes.ts"
 import { isReadOnly } from "./internal/commands.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Greetings } from "./internal/handshake.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
+import { hasLostSession } from "./internal/refusals.ts"
 import {
-  passingCode,
+  passingRefusal,
   type Request,
   type RequestObserver,
   type RequestOwner,
@@ -201,19 +203,6 @@ const isBusy = (connection: Connection, slowBefore: number): boolean =>
 
 /** What is ahead of a new command, each KiB as one command. */
 const backlogOf = (connection: Connection): number => connection.load + connection.bytesAhead / 1024
-
-const kindOf = (thrown: unknown): string => thrown instanceof Error ? thrown.name : typeof thrown
-
-/** How an effect of the program's ended, without the words of what it failed or died with: they can be secret. @internal */
-export const endOf = (cause: Cause.Cause<unknown>): string =>
-  Option.match(Cause.findErrorOption(cause), {
-    onSome: (error) => `failed with ${kindOf(error)}`,
-    onNone: () =>
-      Result.match(Cause.findDefect(cause), {
-        onFailure: () => "was interrupted",
-        onSuccess: (defect) => `died with ${kindOf(defect)}`
-      })
-  })
 
 /** The subject of the window of a slot that has no connection. */
 const nobody = ({ index }: Slot): string => `slot ${index}`
@@ -566,12 +555,13 @@ export class Pool implements Owner, RequestOwner {
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
-    const code = passingCode(request, value)
-    if (code !== undefined) {
+    const refusal = passingRefusal(request, value)
+    if (refusal !== undefined) {
       this.refusedAt = this.now()
       this.onSettled = this.onWatched
       this.survived(request)
-      if (code === "READONLY") this.renew(site)
+      const lostSession = hasLostSession(refusal)
+      if (lostSession || refusal.code === "READONLY") this.renew(site, lostSession)
       if (this.resendLater(request, this.refusedAt)) {
         request.refusal = { value, site }
         return
@@ -582,6 +572,10 @@ export class Pool implements Owner, RequestOwner {
 
   onFailed(error: HitlessError): void {
     this.recorder.failed(error.reason._tag === "ServerReplied" ? error.reason.code : error.reason._tag)
+  }
+
+  onThrown(thrown: unknown): void {
+    this.log("Error", "code that was told of a command's end threw", { why: kindOf(thrown) })
   }
 
   /**
@@ -828,23 +822,16 @@ export class Pool implements Owner, RequestOwner {
     return false
   }
 
+  onSilent(connection: Connection, until: number): void {
+    this.leave(connection, until, "the server has gone silent")
+  }
+
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
     const wasDraining = this.draining.delete(connection)
     const slot = this.slots.find((slot) => slot.connection === connection)
     if (slot !== undefined) {
-      const now = this.now()
-      slot.soonLost = now - slot.installedAt < livesAtLeast ? slot.soonLost + 1 : 0
-      const lost: SlotState = { _tag: "Reconnecting" }
-      this.setState(slot, lost)
-      if (!this.closing) {
-        // What waits for its next connection is relaxed too.
-        this.relax(slot, nobody(slot), now)
-        this.log("Warn", "a connection was lost", {
-          endpoint: connection.address,
-          why: "detail" in cause ? cause.detail : cause.message
-        })
-        this.run(this.reconnect(slot, lost))
-      }
+      slot.soonLost = this.now() - slot.installedAt < livesAtLeast ? slot.soonLost + 1 : 0
+      this.lose(slot, connection, "detail" in cause ? cause.detail : cause.message)
     }
     const again: Array<Request> = []
     for (const request of orphans) if (this.reroute(request, connection, cause, wasDraining)) again.push(request)
@@ -853,6 +840,27 @@ export class Pool implements Owner, RequestOwner {
   }
 
   // ----- slots -----
+
+  /** Takes a connection from its slot, which dials another. */
+  private lose(slot: Slot, connection: Connection, why: string): void {
+    const lost: SlotState = { _tag: "Reconnecting" }
+    this.setState(slot, lost)
+    if (this.closing) return
+    // What waits for its next connection is relaxed too.
+    this.relax(slot, nobody(slot), this.now())
+    this.log("Warn", "a connection was lost", { endpoint: connection.address, why })
+    this.run(this.reconnect(slot, lost))
+  }
+
+  /** Takes a connection that still lives from its slot: it has until `until` to deliver what it owes. */
+  private leave(connection: Connection, until: number, why: string): void {
+    const slot = this.slots.find((slot) => slot.connection === connection)
+    if (slot === undefined || this.closing) return
+    // What it took to find out is pause enough.
+    slot.soonLost = 0
+    this.lose(slot, connection, why)
+    this.retire(connection, until)
+  }
 
   private setState(slot: Slot, state: SlotState): void {
     slot.state = state
@@ -984,10 +992,11 @@ export class Pool implements Owner, RequestOwner {
   }
 
   /**
-   * Dials a fresh connection for the slot whose server turned out to be a replica: the name may lead to the master by
-   * now. One at a time, since all slots may lead to one server, and further apart the longer it remains a replica.
+   * Dials a fresh connection for the slot whose server turned out to be a replica, since the name may lead to the master
+   * by now, or has lost the session. One at a time, since all slots may lead to one server, and further apart the longer
+   * it goes on.
    */
-  private renew(site: Site): void {
+  private renew(site: Site, lostSession: boolean): void {
     const slot = this.slots.find((slot) => slot.connection === site && slot.state._tag === "Serving")
     if (slot === undefined || this.renewing || this.closing) return
     this.renewing = true
@@ -996,6 +1005,16 @@ export class Pool implements Owner, RequestOwner {
     this.run(
       Effect.suspend(() => slot.connection === site ? this.dialInto(slot) : Effect.void).pipe(
         Effect.delay(pause),
+        Effect.tapError(({ reason }) =>
+          Effect.sync(() => {
+            const { connection } = slot
+            if (!lostSession || connection !== site || !isTurnedAway(reason)) return
+            // There is no session to be had, and without one it serves nothing.
+            const until = this.now() + Duration.toMillis(this.config.maintenance.handoffTimeout)
+            this.leave(connection, until, "the server has lost its session and turned the client away")
+            this.couldNotConnect(reason)
+          })
+        ),
         Effect.exit,
         Effect.ensuring(Effect.sync(() => {
           this.renewing = false

@@ -1566,9 +1566,32 @@ class Writer {
   private start = 0
   private chunks: Array<Uint8Array | string> = []
   private chunkBytes = 0
+  /** What the fields above were at the mark. */
+  private markedBlock: Uint8Array = emptyBytes
+  private markedAt = 0
+  private markedStart = 0
+  private markedChunks = 0
+  private markedBytes = 0
 
   get pendingBytes(): number {
     return this.chunkBytes + this.at - this.start
+  }
+
+  mark(): void {
+    this.markedBlock = this.block
+    this.markedAt = this.at
+    this.markedStart = this.start
+    this.markedChunks = this.chunks.length
+    this.markedBytes = this.chunkBytes
+  }
+
+  /** Nothing before the mark was written to since: blocks are filled from front to back. */
+  rollBack(): void {
+    this.block = this.markedBlock
+    this.at = this.markedAt
+    this.start = this.markedStart
+    this.chunks.length = this.markedChunks
+    this.chunkBytes = this.markedBytes
   }
 
   take(): Array<Uint8Array | string> {
@@ -1716,7 +1739,20 @@ export class Encoder {
     return this.writer.pendingBytes
   }
 
-  /** Encodes one command, its name first. Byte arguments of 2 KiB and more are not copied. */
+  /** Remembers what is written so far, for `rollBack`; a `take` forgets it. */
+  mark(): void {
+    this.writer.mark()
+  }
+
+  /** Takes back what was written since the mark. */
+  rollBack(): void {
+    this.writer.rollBack()
+  }
+
+  /**
+   * Encodes one command, its name first. Byte arguments of 2 KiB and more are not copied. Throws for bytes whose memory
+   * is gone, and where there is no memory for the command; then a part of it is written.
+   */
   write(args: ReadonlyArray<Arg>): void {
     const writer = this.writer
     writer.header(Type.Array, args.length)

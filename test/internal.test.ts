@@ -215,6 +215,7 @@ describe("Request", () => {
     const owner: RequestOwner = {
       onReplied: () => told.push("replied"),
       onFailed: (error) => told.push(`failed: ${error.reason._tag}`),
+      onThrown: () => told.push("thrown"),
       onSettled: () => told.push("settled")
     }
     const request = new Request(owner, kind, words, batch, false, 3000, 0, (exit) => exits.push(exit))

@@ -18,6 +18,7 @@ const provenEvery = 1000
 const nobody: RequestOwner = {
   onReplied: () => {},
   onFailed: () => {},
+  onThrown: () => {},
   onSettled: undefined
 }
 

@@ -35,6 +35,9 @@ class Dedicated implements Owner, RequestOwner {
 
   onLess(): void {}
 
+  /** Its state is nowhere else, so it has all the time there is. */
+  onSilent(): void {}
+
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
     for (const request of orphans) {
       request.fail(
@@ -56,6 +59,10 @@ class Dedicated implements Owner, RequestOwner {
 
   onFailed(error: HitlessError): void {
     this.pool.onFailed(error)
+  }
+
+  onThrown(thrown: unknown): void {
+    this.pool.onThrown(thrown)
   }
 }
 

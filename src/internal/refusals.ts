@@ -21,7 +21,6 @@ const beforeAny: Readonly<Record<string, RegExp>> = {
   MOVED: /^\d+ \S+$/,
   ASK: /^\d+ \S+$/,
   REDIRECT: /^\S+:\d+$/,
-  NOAUTH: /^Authentication required/,
   NOPERM: /^(?:this user has no|User .* has no|No) permissions /,
   NOSCRIPT: /^No matching script/,
   EXECABORT: /^Transaction discarded because of/,
@@ -67,13 +66,27 @@ const beforeOne: Readonly<Record<string, RegExp>> = {
   )
 }
 
+/**
+ * Said to a client with which the server has not shaken hands. After a handshake it has lost the session: it was reopened
+ * behind a proxy, or the user was reset. A proxy that logs in for its clients is told that it no longer can.
+ */
+const toStrangers: Readonly<Record<string, RegExp>> = {
+  NOAUTH: /^(?:Authentication required|HELLO must be called)/,
+  WRONGPASS: /^invalid username-password pair/,
+  NOPROTO: /^(?:unsupported protocol version|sorry,? this protocol version is not supported)/i,
+  ERR: /^(?:Authentication required|.*\bHELLO must be called)/
+}
+
 const scripts: ReadonlySet<string> = new Set(["EVAL", "EVALSHA", "FCALL", "EVAL_RO", "EVALSHA_RO", "FCALL_RO"])
 
 const says = (table: Readonly<Record<string, RegExp>>, { code, message }: ErrorReply): boolean =>
   Object.hasOwn(table, code) && table[code]!.test(message.slice(code.length + 1))
 
+/** Whether the server does not know the client that it shook hands with. @internal */
+export const hasLostSession = (reply: ErrorReply): boolean => says(toStrangers, reply)
+
 /** Whether the server did not even begin, whatever the command. @internal */
-export const wasNotBegun = (reply: ErrorReply): boolean => says(beforeAny, reply)
+export const wasNotBegun = (reply: ErrorReply): boolean => says(beforeAny, reply) || hasLostSession(reply)
 
 /** Whether the server may have run the command that it answered so. @internal */
 export const mayHaveRun = (reply: ErrorReply, command: string): boolean =>

@@ -21,7 +21,7 @@ import {
   unreadableCode
 } from "../HitlessError.ts"
 import { type Arg, ErrorReply, Unreadable } from "../Resp.ts"
-import { mayHaveRun, wasNotBegun } from "./refusals.ts"
+import { hasLostSession, mayHaveRun, wasNotBegun } from "./refusals.ts"
 
 /** @internal */
 export type Words = ReadonlyArray<Arg>
@@ -46,6 +46,8 @@ export interface RequestOwner {
   readonly onFailed: (error: HitlessError) => void
   /** The one who waits was interrupted. */
   readonly onGivenUp?: (request: Request) => void
+  /** The program's code threw that was told of the end: an observer of the fiber that waited, for one. */
+  readonly onThrown: (thrown: unknown) => void
   /** The request is over; `undefined` when nobody wants to know. */
   readonly onSettled: RequestObserver | undefined
 }
@@ -178,8 +180,18 @@ export class Request extends Effectable.Class<void> {
   private settle(exit: Exit.Exit<unknown, HitlessError>): void {
     if (this.state === "Settled") return
     this.state = "Settled"
-    this.owner.onSettled?.(this, exit)
-    this.resume(exit)
+    // Here the program's own code runs, on the stack of a reader, an alarm or a loop over other requests: what it throws
+    // must not end those.
+    try {
+      this.owner.onSettled?.(this, exit)
+    } catch (thrown) {
+      this.owner.onThrown(thrown)
+    }
+    try {
+      this.resume(exit)
+    } catch (thrown) {
+      this.owner.onThrown(thrown)
+    }
   }
 
   /** Puts it back before its first byte: it did not run, or may run again. */
@@ -366,18 +378,22 @@ const transactionMeaning = (
   )
 }
 
+/** Whether the server may run the command soon, on this connection or on another. */
+const isPassing = (reply: unknown): reply is ErrorReply =>
+  isRefusal(reply) || (reply instanceof ErrorReply && hasLostSession(reply))
+
 /**
- * The code with which the server says that it ran nothing of this request and may run it soon; `undefined` when it may
- * have run something, or would refuse it again.
+ * How the server says that it ran nothing of this request and may run it soon; `undefined` when it may have run
+ * something, or would refuse it again.
  *
  * @internal
  */
-export const passingCode = ({ batch, kind }: Request, value: unknown): string | undefined => {
-  if (batch === undefined) return isRefusal(value) ? value.code : undefined
+export const passingRefusal = ({ batch, kind }: Request, value: unknown): ErrorReply | undefined => {
+  if (batch === undefined) return isPassing(value) ? value : undefined
   const replies = value as ReadonlyArray<unknown>
   const refusals = kind !== "transaction" ? replies : wasDiscarded(replies) ? refusalsOf(replies) : []
-  const first = refusals[0]
-  return isRefusal(first) && refusals.every(isRefusal) ? first.code : undefined
+  // A session that was lost between them is what matters.
+  return refusals.every(isPassing) ? refusals.find(hasLostSession) ?? refusals[0] : undefined
 }
 
 /** What the replies of a request mean for the one who waits. */
