@@ -502,11 +502,12 @@ describe("a connection that owes a reply and gives none", () => {
     const told: Array<string> = []
     const server = yield* rawServer((words, connection) => {
       const handshake = answerHandshake(words)
-      if (handshake !== undefined) return handshake
       const { id, socket } = connection
-      told.push(`${id} ${words.join(" ")}`)
-      if (id > 1) return `:${id}\r\n`
-      owed.push(() => socket.write(`:${id}\r\n`))
+      const reply = handshake ?? `:${id}\r\n`
+      if (handshake === undefined) told.push(`${id} ${words.join(" ")}`)
+      // An ECHO behind commands is answered behind them.
+      if (id > 1 || (handshake !== undefined && owed.length === 0)) return reply
+      owed.push(() => socket.write(reply))
       return undefined
     })
     const release = Effect.sync(() => {

@@ -539,8 +539,10 @@ describe("a connection that was refused notifications", () => {
       yield* TestClock.adjust("2 seconds")
       // Whatever becomes of the connection, there is one, and it asks or was asked.
       state.answer = () => "+OK\r\n"
-      yield* TestClock.adjust("1 minute")
-      yield* eventually(Effect.map(support(redis), (support) => support === "supported"))
+      while ((yield* support(redis)) !== "supported") {
+        yield* TestClock.adjust("1 second")
+        yield* TestClock.withLive(Effect.sleep("1 milli"))
+      }
       assert.isAtMost(connections.length - closed.length, 1)
     }))
 
@@ -656,10 +658,13 @@ describe("a worker whose handoff breaks", () => {
       maintenance: { logLevel: "Error", handoffTimeout: "10 seconds", maxHandoffRetries: 0 }
     })
     const pool = yield* Pool.make(config)
+    const deployment = yield* SimulatedRedis
+    yield* deployment.latency("a", "20 millis")
     yield* Effect.forEach(upTo(4 * Pool.busyAt), () => ping(pool), { concurrency: "unbounded", discard: true }).pipe(
       Effect.forkChild
     )
     yield* advance("1 second")
+    yield* deployment.latency("a", 0)
     assert.strictEqual(pool.slots.filter(({ connection }) => connection !== undefined).length, 2)
     const happened: Array<Handoff.HandoffEvent> = []
     const handoff = yield* Handoff.make(pool)
