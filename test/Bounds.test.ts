@@ -50,7 +50,7 @@ const keepingServer = Effect.fnUntraced(function*(answer: Answer = () => undefin
   const owed = new Map<RawConnection, string>()
   const server = yield* rawServer((words, connection) => {
     const [command, key] = words
-    const reply = answerHandshake(words) ?? answer(words, connection) ?? (command === "PING" ? "+PONG\r\n" : undefined)
+    const reply = answer(words, connection) ?? answerHandshake(words) ?? (command === "PING" ? "+PONG\r\n" : undefined)
     if (reply === undefined) kept.push(key === undefined ? command : `${command} ${key}`)
     const [first, rest] = reply === undefined ? ["", "+OK\r\n"] : typeof reply === "string" ? [reply, ""] : reply
     const before = owed.get(connection)
@@ -81,20 +81,25 @@ const connectTo = Effect.fnUntraced(function*({ port }: { readonly port: number 
   return { redis, close: Scope.close(scope, Exit.void) }
 })
 
-/** The same in a time that stands still, so that no connection is ever found slow. */
-const connectInNoTime = (server: { readonly port: number }) =>
-  Effect.flatMap(Clock.Clock, (clock) =>
-    connectTo(server).pipe(
-      Effect.provideService(Clock.Clock, {
-        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
-        currentTimeMillis: clock.currentTimeMillis,
-        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
-        currentTimeNanos: clock.currentTimeNanos,
-        monotonicTimeNanosUnsafe: () => 0n,
-        monotonicTimeNanos: Effect.succeed(0n),
-        sleep: (duration) => clock.sleep(duration)
-      })
-    ))
+/** The same in a time that passes only when the test says so, and timers that do not: until then nothing is slow. */
+const connectInOwnTime = Effect.fnUntraced(function*(
+  server: { readonly port: number },
+  options: Config.Options = {}
+) {
+  const time = { millis: 0 }
+  const clock = yield* Clock.Clock
+  const nanos = () => BigInt(time.millis) * 1_000_000n
+  const client = yield* Effect.provideService(connectTo(server, options), Clock.Clock, {
+    currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+    currentTimeMillis: clock.currentTimeMillis,
+    currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe(),
+    currentTimeNanos: clock.currentTimeNanos,
+    monotonicTimeNanosUnsafe: nanos,
+    monotonicTimeNanos: Effect.sync(nanos),
+    sleep: (duration) => clock.sleep(duration)
+  })
+  return { ...client, time }
+})
 
 type Redis = HitlessRedis.HitlessRedis["Service"]
 
@@ -135,7 +140,7 @@ describe("a small command", () => {
     ([, reply]) =>
       Effect.gen(function*() {
         const server = yield* keepingServer(([command]) => command === "GET" ? reply : undefined)
-        const { redis } = yield* connectInNoTime(server)
+        const { redis } = yield* connectInOwnTime(server)
         const large = yield* Effect.forkScoped(redis.send("GET", "large"), now)
         yield* untilSecond(redis)
         yield* pings(redis, 20)
@@ -163,7 +168,7 @@ describe("a small command", () => {
     ([, request]) =>
       Effect.gen(function*() {
         const server = yield* keepingServer()
-        const { redis } = yield* connectInNoTime(server)
+        const { redis } = yield* connectInOwnTime(server)
         const large = yield* Effect.forkScoped(Effect.exit(request(redis)), now)
         yield* untilSecond(redis)
         yield* pings(redis, 20)
@@ -186,16 +191,30 @@ describe("a small command", () => {
       assert.isUndefined(silent.pollUnsafe())
     }))
 
-  it.live("goes another way in time, however little time it has", () =>
+  it.live("goes another way the earlier, the less time it has", () =>
     Effect.gen(function*() {
       const server = yield* keepingServer()
-      const { redis } = yield* connectTo(server, { commandTimeout: "40 millis" })
-      const silent = yield* Effect.forkScoped(
-        Effect.provideService(redis.send("HOLD"), HitlessRedis.CurrentCommandTimeout, "Infinity"),
+      const { redis, time } = yield* connectInOwnTime(server, { poolSize: 2 })
+      yield* Effect.forkScoped(redis.send("HOLD"), now)
+      yield* waitUntil(Effect.sync(() => server.kept.length === 1))
+      time.millis = 1000
+      yield* untilSecond(redis)
+      yield* pings(redis, 1)
+      // Now it is the second that is used, and waits.
+      yield* server.release
+      yield* Effect.forkScoped(redis.send("HOLD"), now)
+      yield* waitUntil(Effect.sync(() => server.kept.length === 2))
+      time.millis = 1060
+      const loads = Effect.map(redis.status, ({ slots }) => slots.map(({ load }) => load))
+      yield* waitUntil(Effect.map(loads, ([first]) => first === 0))
+      yield* Effect.forkScoped(redis.send("HOLD"), now)
+      assert.deepStrictEqual(yield* loads, [0, 2])
+      const brief = yield* Effect.forkScoped(
+        Effect.provideService(redis.send("PING"), HitlessRedis.CurrentCommandTimeout, "200 millis"),
         now
       )
-      yield* waitUntil(Effect.map(Effect.exit(redis.send("PING")), Exit.isSuccess))
-      assert.isUndefined(silent.pollUnsafe())
+      assert.deepStrictEqual(yield* loads, [1, 2])
+      assert.strictEqual(yield* Fiber.join(brief), "PONG")
     }))
 
   it.live("prefers a connection that is loaded and answers to one that is silent", () =>
@@ -256,16 +275,22 @@ describe("a small command", () => {
       assert.strictEqual(yield* serving(redis), 1)
     }))
 
-  it.live("is sent as ever when what was interrupted before it was never written", () =>
+  it.live("is with the others also when what was interrupted long ago was never written", () =>
     Effect.gen(function*() {
-      const { port } = yield* startRedis()
-      const { redis } = yield* connectTo({ port })
-      const never = yield* Effect.forkScoped(redis.send("PING"), now)
-      yield* Fiber.interrupt(never)
-      // Nothing is owed since then, however long that is.
-      block()
-      yield* pings(redis, 5)
-      assert.strictEqual(yield* serving(redis), 1)
+      const server = yield* keepingServer()
+      const { redis, time } = yield* connectInOwnTime(server)
+      yield* Fiber.interrupt(yield* Effect.forkScoped(redis.send("PING"), now))
+      // The turn in which it would have been written ends before the time passes.
+      yield* Effect.yieldNow
+      time.millis = 1000
+      const held = yield* Effect.forkScoped(redis.send("HOLD"), now)
+      const next = yield* Effect.forkScoped(redis.send("PING"), now)
+      yield* waitUntil(Effect.sync(() => server.kept.length === 1))
+      yield* server.release
+      yield* Fiber.join(held)
+      yield* Fiber.join(next)
+      yield* pings(redis, 20)
+      assert.strictEqual(server.connections.length, 1)
     }))
 })
 
@@ -364,6 +389,7 @@ describe("what is outstanding", () => {
 
   it.live("counts what waits for a connection, until nobody waits for it any more", () =>
     Effect.gen(function*() {
+      // No handshake but the first is answered.
       const server = yield* keepingServer((_, { id }) => id === 1 ? undefined : "")
       const { redis } = yield* connectTo(server, { poolSize: 1, maxPendingCommands: 2, connectTimeout: "1 hour" })
       server.connections[0]!.socket.destroy()
@@ -385,10 +411,17 @@ describe("what is outstanding", () => {
       )
       const { redis } = yield* connectTo(server, { poolSize: 1, maxPendingCommands: 3 })
       const reads: Array<Fiber.Fiber<unknown, HitlessError.HitlessError>> = []
-      for (let i = 0; i < 3; i++) reads.push(yield* Effect.forkScoped(redis.send("GET", "key"), now))
+      // What this one sends when it fails takes the room before the others are sent again.
+      const others = Array.from({ length: 3 }, () => Effect.exit(redis.send("GET", "other")))
+      const write = yield* Effect.forkScoped(
+        Effect.catch(redis.send("HOLD"), () => Effect.all(others, { concurrency: "unbounded" })),
+        now
+      )
+      for (let i = 0; i < 2; i++) reads.push(yield* Effect.forkScoped(redis.send("GET", "key"), now))
       yield* waitUntil(Effect.sync(() => server.kept.length === 3))
       server.connections[0]!.socket.destroy()
       for (const read of reads) assert.strictEqual(yield* Fiber.join(read), "1")
+      yield* Fiber.join(write)
       assert.strictEqual(yield* load(redis), 0)
     }))
 
@@ -429,6 +462,8 @@ describe("what is outstanding", () => {
 
 describe("a command that waits for room", () => {
   const waiting = { poolSize: 1, whenOverloaded: "wait", maxPendingCommands: 2, maxPendingBytes: 100_000 } as const
+
+  const loadOfFirst = (redis: Redis) => Effect.map(redis.status, ({ slots }) => slots[0]!.load)
 
   const hold = (redis: Redis, name: string, size = 0) =>
     Effect.forkScoped(redis.send("HOLD", name, "x".repeat(size)), now)
@@ -487,6 +522,7 @@ describe("a command that waits for room", () => {
         const server = yield* keepingServer()
         const { redis } = yield* connectTo(server, waiting)
         yield* hold(redis, "first")
+        yield* waitUntil(Effect.sync(() => server.kept.length === 1))
         const large = yield* Effect.forkScoped(
           Effect.provideService(
             Effect.exit(redis.send("HOLD", "large", "x".repeat(200_000))),
@@ -505,6 +541,17 @@ describe("a command that waits for room", () => {
         yield* Fiber.join(small)
       })
   )
+
+  it.live("is not overtaken by one that there would be room for", () =>
+    Effect.gen(function*() {
+      const server = yield* keepingServer()
+      const { redis } = yield* connectTo(server, { ...waiting, maxPendingCommands: 100 })
+      yield* hold(redis, "first")
+      yield* hold(redis, "large", 200_000)
+      for (let i = 0; i < 5; i++) yield* hold(redis, "small")
+      assert.strictEqual(yield* loadOfFirst(redis), 1)
+      assert.strictEqual(yield* load(redis), 7)
+    }))
 
   it.live("is sent when what was before it is interrupted before it was written", () =>
     Effect.gen(function*() {
@@ -534,6 +581,22 @@ describe("a command that waits for room", () => {
       assert.deepStrictEqual(server.kept.slice(0, 3), ["GET 0", "GET 1", "GET 0"])
       assert.deepStrictEqual(server.kept.slice(3).filter((read) => read !== "GET 1"), ["GET 2", "GET 3"])
       assert.lengthOf(server.kept, 6)
+    }))
+
+  it.live("is sent on another connection when what was outstanding failed with its own", () =>
+    Effect.gen(function*() {
+      const server = yield* keepingServer((_, { id }) => id > 2 ? "" : undefined)
+      const { redis, time } = yield* connectInOwnTime(server, { ...waiting, poolSize: 2 })
+      yield* hold(redis, "first")
+      yield* waitUntil(Effect.sync(() => server.kept.length === 1))
+      // It is slow, and so another connection is opened, for the next but one.
+      time.millis = 1000
+      yield* hold(redis, "second")
+      yield* waitUntil(Effect.map(serving(redis), (count) => count === 2))
+      const next = yield* Effect.forkScoped(redis.send("PING"), now)
+      assert.isUndefined(next.pollUnsafe())
+      server.connections[0]!.socket.destroy()
+      assert.strictEqual(yield* Fiber.join(next), "PONG")
     }))
 
   it.live("fails as closed when the client is closed", () =>
