@@ -666,9 +666,9 @@ describe("under load, a proxy that tampers with one reply", () => {
     }
     // The wait before the next dial.
     yield* TestClock.adjust("1 second")
-    yield* holds(() => between.accepted() === 2 && seen.right > right + 2000)
+    yield* holds(() => between.accepted() === 2 && seen.right > right + 500)
     yield* TestClock.adjust("1 second")
-    yield* holds(() => seen.right > right + 4000)
+    yield* holds(() => seen.right > right + 1500)
     assert.strictEqual(seen.wrong, wrong)
     if (how === "swap with the echo") assert.strictEqual(wrong, 0)
     assert.strictEqual(between.accepted(), 2)
