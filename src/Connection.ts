@@ -131,7 +131,8 @@ export interface Owner {
   readonly onUnowed: (connection: Connection, value: unknown) => boolean
   /**
    * The connection owes a reply and has given none for the time in force. It closes at `until`, when it has had such a
-   * time once more, and may be drained until then. Called again while it is `Ready` and says nothing.
+   * time once more, and may be drained until then; never where the command that it works on may wait for ever. Called
+   * again while it is `Ready` and says nothing.
    */
   readonly onSilent: (connection: Connection, until: number) => void
   /**
@@ -661,7 +662,10 @@ export class Connection {
     // One time is for the commands that find it out, one more so that a slow command does not cut off others.
     const goneAt = silentAt + (silentAt - this.servedUntil)
     // Before commands fail: whoever tries again at once is not to wait behind it too.
-    if (silentAt <= now && this.current === "Ready") this.owner.onSilent(this, goneAt)
+    if (this.current === "Ready") {
+      if (silentAt <= now) this.owner.onSilent(this, goneAt)
+      else if (this.holdsUp(now)) this.owner.onSilent(this, Infinity)
+    }
     let next = Math.min(this.drainUntil, silentAt > now ? silentAt : goneAt)
     const check = (request: Request) => {
       if (request.state === "Settled" || request.timeout === Infinity) return
@@ -691,6 +695,15 @@ export class Connection {
     const timeout = Math.max(this.commandTimeout, head.timeout)
     const deadline = this.timeouts.deadline(this.servedUntil, timeout, this.address, this.subject, now)
     return Math.max(head.promised, deadline)
+  }
+
+  /**
+   * Whether a command that may wait for ever keeps others from their replies: it has all the time it wants, and they are
+   * better off elsewhere.
+   */
+  private holdsUp(now: number): boolean {
+    if (this.written.peek()?.timeout !== Infinity || now < this.servedUntil + this.commandTimeout) return false
+    return this.written.some((request) => isLive(request) && this.deadlineOf(request, now) <= now)
   }
 
   /** When it last gave a reply, or owed none. */

@@ -356,7 +356,8 @@ describe("hitless", () => {
         assert.strictEqual(stderr, "")
         assert.strictEqual(code, 0, stdout)
         assert.match(stdout, /maintenance enabled: [\d,]+ commands, none failed, none lost, none doubled/)
-        assert.strictEqual(stdout.match(/client: handed off to node-[123]/g)?.length, 3)
+        // While a shard stalls the client may open a second connection, which is handed off too.
+        assert.strictEqual(new Set(stdout.match(/client: handed off to node-[123]/g)).size, 3)
         assert.match(stdout, /\nfailed +0 +[1-9]/)
         assert.match(stdout, /\nlost: acknowledged and not stored +0 /)
         assert.match(stdout, /\ndoubled: stored and never asked for +0 /)
