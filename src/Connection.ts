@@ -311,6 +311,12 @@ export class Connection {
     return Deferred.await(this.done)
   }
 
+  /** Calls `f` for each request that it has. */
+  forEach(f: (request: Request) => void): void {
+    this.written.forEach(f)
+    this.waiting.forEach(f)
+  }
+
   /** Takes a request; it leaves by the end of this tick. The connection must be `Ready`. */
   send(request: Request): void {
     this.outstanding += request.size
@@ -489,21 +495,10 @@ export class Connection {
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
       const request = this.waiting.shift()
       if (request === undefined) break
-      const isWaiting = request.state === "Waiting"
-      if (isWaiting && request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
-      const isTransaction = request.kind === "transaction"
-      if (!isWaiting || !this.encode(request, 0, isTransaction ? 1 : request.size)) {
+      if (request.state !== "Waiting" || !this.put(request)) {
         this.release(request)
         dropped = true
-        continue
       }
-      if (request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
-      this.written.push(request)
-      if (isTransaction) {
-        this.opening = request
-        break
-      }
-      request.state = "Written"
     }
     if (this.waitingSince === Infinity && this.written.length > 0) this.waitingSince = this.owesSince
     if (dropped) this.owner.onLess()
@@ -524,6 +519,25 @@ export class Connection {
     if (Exit.isFailure(exit)) return this.breakDown(`writing to the socket ${endOf(exit.cause)}`)
     this.writing = false
     if (this.waiting.length > 0 || this.encoder.pendingBytes > 0) this.scheduleFlush()
+  }
+
+  /** Encodes a request, or the beginning of a transaction; `false` when that is not possible. */
+  private put(request: Request): boolean {
+    if (request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
+    if (request.batch !== undefined) return this.putBatch(request, request.batch)
+    if (!this.encode(request, 0, 1)) return false
+    this.written.push(request)
+    request.state = "Written"
+    return true
+  }
+
+  private putBatch(request: Request, batch: ReadonlyArray<Words>): boolean {
+    const isTransaction = request.kind === "transaction"
+    if (!this.encode(request, 0, isTransaction ? 1 : batch.length)) return false
+    this.written.push(request)
+    if (isTransaction) this.opening = request
+    else request.state = "Written"
+    return true
   }
 
   /** Encodes a request's commands from one index to another. `false` when that is not possible; then it is over. */

@@ -25,7 +25,7 @@ import * as Config from "./Config.ts"
 import { format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
 import type { HitlessError } from "./HitlessError.ts"
-import { copyOf, refusalOf, refused, takeBytes } from "./internal/commands.ts"
+import { copyOf, isPlain, refusalOf, refused, takeBytes } from "./internal/commands.ts"
 import * as Dedicated from "./internal/dedicated.ts"
 import { isDurationInput } from "./internal/duration.ts"
 import { nameOf, Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
@@ -225,7 +225,7 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
         return refuse(refused(nameOf(kind, words), "CurrentCommandTimeout must be a positive duration"))
       }
       const command = Effect.callback<A, HitlessError>((resume) => {
-        const request = new Request(pool, kind, words, batch, bytes, timeout, pool.now(), resume as Resume)
+        const request = new Request(pool, kind, words, batch, bytes, timeout, pool.turn(), resume as Resume)
         pool.accept(request)
         return request
       })
@@ -238,7 +238,10 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
       })
     })
 
-  const submitCommand = <A>(args: Array<unknown>, bytes: boolean): Effect.Effect<A, HitlessError> => {
+  const submitCommand = <A>(args: Array<unknown>, bytes: boolean): Effect.Effect<A, HitlessError> =>
+    isPlain(args) ? submit("command", args as Array<Arg>, undefined, bytes) : submitOther(args, bytes)
+
+  const submitOther = <A>(args: Array<unknown>, bytes: boolean): Effect.Effect<A, HitlessError> => {
     const list = args.length === 2 ? copyOf(args[1]) : undefined
     const words = (list === undefined ? args : [args[0], ...list]) as Array<Arg>
     const refusal = refusalOf(words, true)

@@ -6,6 +6,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
@@ -43,9 +44,19 @@ const within = Effect.provideService(HitlessRedis.CurrentCommandTimeout, "100 mi
 /** Answers everything but `GET`, and each `GET` once `release` was called. */
 const holding = Effect.gen(function*() {
   const held: Array<() => void> = []
-  const server = yield* rawServer(([command], { socket }) => {
+  const server = yield* rawServer(([command, text], { socket }) => {
     if (command === "GET") {
       held.push(() => socket.write("$5\r\nvalue\r\n"))
+      return undefined
+    }
+    if (command === "ECHO") {
+      const before = held.pop()
+      if (before === undefined) return `+${text}\r\n`
+      // It stands behind what is held.
+      held.push(() => {
+        before()
+        socket.write(`+${text}\r\n`)
+      })
       return undefined
     }
     return command === "HELLO" ? "%1\r\n$5\r\nproto\r\n:3\r\n" : "+OK\r\n"
@@ -130,6 +141,63 @@ describe("a time of day that is set back during maintenance", () => {
       const error = yield* Effect.flip(Fiber.join(reply))
       assert.strictEqual(error.reason._tag === "CommandTimeout" && error.reason.afterMillis, 3000)
     }).pipe(rehearse()))
+})
+
+describe("a turn of the event loop that takes long", () => {
+  /** The real clock, whose monotonic time passes when the test says so. */
+  const ownTime = Effect.map(Clock.Clock, (real) => {
+    const time = { millis: 0, alarms: 0 }
+    const nanos = () => BigInt(time.millis) * 1_000_000n
+    const clock: Clock.Clock = {
+      currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe(),
+      currentTimeMillis: real.currentTimeMillis,
+      currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe(),
+      currentTimeNanos: real.currentTimeNanos,
+      monotonicTimeNanosUnsafe: nanos,
+      monotonicTimeNanos: Effect.sync(nanos),
+      // The test itself waits in shorter steps.
+      sleep: (duration) =>
+        Effect.tap(
+          real.sleep(duration),
+          () => Effect.sync(() => time.alarms += Duration.toMillis(duration) >= 50 ? 1 : 0)
+        )
+    }
+    return { time, clock }
+  })
+
+  it.live("takes nothing from the time of a command that is called at its end", () =>
+    Effect.gen(function*() {
+      const { clock, time } = yield* ownTime
+      const { held, release, server } = yield* holding
+      yield* Effect.gen(function*() {
+        const redis = yield* HitlessRedis.make({ host: "127.0.0.1", port: server.port, poolSize: 1, maintenance })
+        const get = within(redis.send("GET", "key"))
+        const first = yield* Effect.forkChild(get, { startImmediately: true })
+        time.millis += 5000
+        const last = yield* Effect.forkChild(get, { startImmediately: true })
+        // The alarm has looked for deadlines that are over.
+        yield* waitUntil(Effect.sync(() => held.length === 2 && time.alarms > 0))
+        yield* release
+        assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(last)], ["value", "value"])
+      }).pipe(Effect.provide(NodeTransport.layer), Effect.provideService(Clock.Clock, clock))
+    }))
+
+  it.live("does not give a command of another turn more time", () =>
+    Effect.gen(function*() {
+      const { clock, time } = yield* ownTime
+      const { held, server } = yield* holding
+      yield* Effect.gen(function*() {
+        const redis = yield* HitlessRedis.make({ host: "127.0.0.1", port: server.port, poolSize: 1, maintenance })
+        const get = within(redis.send("GET", "key"))
+        const before = yield* Effect.forkChild(Effect.flip(get), { startImmediately: true })
+        yield* waitUntil(Effect.sync(() => held.length === 1))
+        time.millis += 60
+        yield* Effect.forkScoped(Effect.exit(get), { startImmediately: true })
+        time.millis += 60
+        const error = yield* Fiber.join(before)
+        assert.strictEqual(error.reason._tag === "CommandTimeout" && error.reason.afterMillis, 120)
+      }).pipe(Effect.provide(NodeTransport.layer), Effect.provideService(Clock.Clock, clock))
+    }))
 })
 
 it("the clock that Effect's breaker is given goes on when the time of day is set", () => {

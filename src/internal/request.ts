@@ -114,7 +114,8 @@ export class Request extends Effectable.Class<void> {
   readonly bytes: boolean
   /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
   readonly timeout: number
-  readonly startedAt: number
+  /** When it was called, in elapsed milliseconds. */
+  startedAt: number
   state: RequestState = "Waiting"
   replies: Array<unknown> | undefined
   /** It was written and put back without an answer: a server may have run it already. */
@@ -183,12 +184,17 @@ export class Request extends Effectable.Class<void> {
     // Here the program's own code runs, on the stack of a reader, an alarm or a loop over other requests: what it throws
     // must not end those.
     try {
-      this.owner.onSettled?.(this, exit)
+      if (this.owner.onSettled !== undefined) this.tell(exit)
+      this.resume(exit)
     } catch (thrown) {
       this.owner.onThrown(thrown)
     }
+  }
+
+  /** Who watches may throw too, and the one who waits is resumed all the same. */
+  private tell(exit: Exit.Exit<unknown, HitlessError>): void {
     try {
-      this.resume(exit)
+      this.owner.onSettled?.(this, exit)
     } catch (thrown) {
       this.owner.onThrown(thrown)
     }
