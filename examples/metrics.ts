@@ -11,7 +11,7 @@
  */
 import { NodeRuntime, NodeSocketServer } from "@effect/platform-node"
 import { Console, Effect, Metric, References, Stream } from "effect"
-import { type Config, HitlessRedis, Metrics, Pool } from "hitless"
+import { type Config, HitlessRedis, Metrics } from "hitless"
 import { NodeHitlessRedis } from "hitless/node"
 import { SimulatedRedis } from "hitless/testing"
 
@@ -107,8 +107,8 @@ const poolSize = 9
 /** Bursts of commands on slow connections, until all slots of the pool are open. */
 const grow = Effect.fn("grow")(function*(sim: SimulatedRedis.SimulatedRedis) {
   const redis = yield* HitlessRedis.HitlessRedis
-  // The pool opens its next connection when all that it has are busy.
-  const burst = Array.from({ length: 2 * Pool.busyAt * poolSize }, () => redis.send("PING"))
+  // The pool opens its next connection when all that it has are busy, which a thousand commands make each.
+  const burst = Array.from({ length: 2000 * poolSize }, () => redis.send("PING"))
   yield* sim.latency("a", "20 millis")
   yield* Effect.all(burst, { concurrency: "unbounded", discard: true }).pipe(
     Effect.andThen(redis.status),

@@ -169,12 +169,7 @@ export const detectType = (
     : "external-ip"
 }
 
-/**
- * That one endpoint is being left for another, until when.
- *
- * @category models
- * @since 0.1.0
- */
+/** That one endpoint is being left for another, until when. @internal */
 export interface Move {
   readonly retiring: Endpoint
   readonly target: Endpoint
@@ -183,12 +178,7 @@ export interface Move {
   readonly seq: bigint
 }
 
-/**
- * Whether two moves of one endpoint are the same announcement, with the same target.
- *
- * @category getters
- * @since 0.1.0
- */
+/** Whether two moves of one endpoint are the same announcement, with the same target. @internal */
 export const isSameMove = (self: Move, that: Move): boolean =>
   self.seq === that.seq && self.until === that.until && format(self.target) === format(that.target)
 
@@ -203,8 +193,7 @@ const mostMoves = 64
  * A later move of the same endpoint replaces the earlier one. Chains (`A → B`, `B → C`) are followed. The last 64 moves
  * are remembered.
  *
- * @category models
- * @since 0.1.0
+ * @internal
  */
 export class AddressOverride {
   private readonly moves = new Map<string, Move>()

@@ -123,12 +123,7 @@ export interface Failed extends Base {
  */
 export type HandoffEvent = Queued | Started | Retried | Completed | Superseded | Failed
 
-/**
- * The handoffs of one pool.
- *
- * @category models
- * @since 0.1.0
- */
+/** The handoffs of one pool. @internal */
 export interface Handoff {
   /** Every event; a subscriber that is 256 behind loses the oldest. */
   readonly events: Stream.Stream<HandoffEvent>
@@ -143,8 +138,7 @@ const workerIdle = Duration.seconds(1)
  * The waits between attempts: `base · 2^k`, jittered, with the base chosen so that the waits of all retries add up to
  * half of the time there is, and the attempts themselves have the other half.
  *
- * @category getters
- * @since 0.1.0
+ * @internal
  */
 export const retrySchedule = (retries: number, time: Duration.Duration) =>
   Schedule.exponential(Duration.times(time, 1 / 2 ** (retries + 1))).pipe(
@@ -165,8 +159,7 @@ const leastAttempt = 1000
  * it: it has what is left. The first then has its whole `handoffTimeout`, however long the slot waited for a worker:
  * servers close the old connection some time after the announced end (docs/wire.md).
  *
- * @category getters
- * @since 0.1.0
+ * @internal
  */
 export const attemptTime = (
   options: { readonly isFirst: boolean; readonly attempts: number; readonly left: number },
@@ -181,12 +174,7 @@ export const attemptTime = (
 /** How often a slot asks whether the one that tries a target for all has succeeded, in milliseconds: a handshake or two. */
 const probedEvery = 100
 
-/**
- * Starts handing off what the pool's moves ask for.
- *
- * @category constructors
- * @since 0.1.0
- */
+/** Starts handing off what the pool's moves ask for. @internal */
 export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Handoff, never, Scope.Scope> {
   const { circuitBreaker, handoffQueueSize, handoffTimeout, maxHandoffRetries, maxWorkers } = pool.config.maintenance
   const queue = yield* Queue.bounded<readonly [Slot, Move]>(handoffQueueSize)

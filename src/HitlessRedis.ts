@@ -84,7 +84,8 @@ export interface Status {
   }>
   readonly slots: ReadonlyArray<{
     readonly index: number
-    readonly state: Pool.SlotState["_tag"]
+    /** Whether it has a connection, one that a handoff replaces, none any more or none yet. */
+    readonly state: "Serving" | "Moving" | "Reconnecting" | "Empty"
     readonly endpoint: string | undefined
     /** The target, while the slot is moving. */
     readonly target: string | undefined

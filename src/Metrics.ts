@@ -189,12 +189,7 @@ const errorTypes: ReadonlySet<string> = new Set([
   "WRONGTYPE"
 ])
 
-/**
- * What a live client shows to the gauges.
- *
- * @category models
- * @since 0.1.0
- */
+/** What a live client shows to the gauges. @internal */
 export interface Observed {
   readonly usedConnections: () => number
   readonly idleConnections: () => number
@@ -202,12 +197,7 @@ export interface Observed {
   readonly pendingRequests: () => number
 }
 
-/**
- * Feeds the metrics of one client. Every method is synchronous and cheap.
- *
- * @category models
- * @since 0.1.0
- */
+/** Feeds the metrics of one client. Every method is synchronous and cheap. @internal */
 export class Recorder {
   readonly recordsOperations: boolean
   private readonly context: Context.Context<never>

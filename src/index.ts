@@ -3,15 +3,19 @@
  *
  * @since 0.1.0
  */
+import type { Arg as CommandArgument } from "./Resp.ts"
+
 export * as Config from "./Config.ts"
-export * as Connection from "./Connection.ts"
 export * as Endpoint from "./Endpoint.ts"
 export * as Handoff from "./Handoff.ts"
 export * as HitlessError from "./HitlessError.ts"
 export * as HitlessRedis from "./HitlessRedis.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Notifications from "./Notifications.ts"
-export * as Pool from "./Pool.ts"
-export * as Resp from "./Resp.ts"
-export * as Timeouts from "./Timeouts.ts"
 export * as Transport from "./Transport.ts"
+
+/** What of the codec is public: the type of an argument. */
+export declare namespace Resp {
+  /** An argument of a command: text is sent as UTF-8, a number or bigint as its decimal digits, bytes as they are. */
+  export type Arg = CommandArgument
+}

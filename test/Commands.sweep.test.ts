@@ -4,9 +4,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { Resp } from "hitless"
 import * as Net from "node:net"
 import { refusalOf } from "../src/internal/commands.ts"
+import * as Resp from "../src/Resp.ts"
 import { startRedis } from "./support/redisServer.ts"
 
 type Words = ReadonlyArray<string>

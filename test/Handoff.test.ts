@@ -10,8 +10,8 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { Handoff, HitlessRedis } from "hitless"
 import * as NodeTestRedis from "hitless/node/NodeTestRedis"
-import { busyAt } from "hitless/Pool"
 import { MaintenanceClock, MaintenancePlan, Rehearsal, type SimulatedRedis, TestRedis } from "hitless/testing"
+import { busyAt } from "../src/Pool.ts"
 import {
   addresses,
   advance,

@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { Resp } from "hitless"
+import * as Resp from "../src/Resp.ts"
 import { deploy, waitUntil } from "./support/deployment.ts"
 import { startRedis } from "./support/redisServer.ts"
 

@@ -4,7 +4,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Endpoint from "hitless/Endpoint"
 import * as Notifications from "hitless/Notifications"
-import * as Resp from "hitless/Resp"
+import * as Resp from "../src/Resp.ts"
 
 const endpoint = "10.0.0.4:12000"
 

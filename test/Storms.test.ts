@@ -11,7 +11,7 @@ import * as Endpoint from "hitless/Endpoint"
 import * as Notifications from "hitless/Notifications"
 import { Rehearsal } from "hitless/testing"
 import type { MaintenancePlan } from "hitless/testing"
-import * as Timeouts from "hitless/Timeouts"
+import * as Timeouts from "../src/Timeouts.ts"
 import {
   addresses,
   advance,

@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Notifications from "hitless/Notifications"
-import * as Timeouts from "hitless/Timeouts"
+import * as Timeouts from "../src/Timeouts.ts"
 
 const endpoint = "a:1"
 const connection = "#1"

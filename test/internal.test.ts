@@ -8,12 +8,12 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import * as Connection from "hitless/Connection"
 import type { HitlessError } from "hitless/HitlessError"
-import { ErrorReply } from "hitless/Resp"
+import * as Connection from "../src/Connection.ts"
 import { Alarm } from "../src/internal/alarm.ts"
 import { Fifo } from "../src/internal/fifo.ts"
 import { Request, type RequestKind, type RequestOwner, textOf, type Words } from "../src/internal/request.ts"
+import { ErrorReply } from "../src/Resp.ts"
 
 describe("Fifo", () => {
   it("gives elements back in the order they came, the first one without taking it too", () => {

@@ -11,8 +11,8 @@ import * as Stream from "effect/Stream"
 import type { Config, Endpoint, Handoff, HitlessError, Notifications } from "hitless"
 import { HitlessRedis } from "hitless"
 import { NodeTransport } from "hitless/node"
-import { busyAt } from "hitless/Pool"
 import { SimulatedRedis } from "hitless/testing"
+import { busyAt } from "../../src/Pool.ts"
 
 /** Looks again every 5 ms until it holds; a test that waits in vain fails by the runner's time limit. */
 export const waitUntil = <E, R>(condition: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { Resp } from "hitless"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
+import * as Resp from "../../src/Resp.ts"
 
 export interface RawConnection {
   /** Connections are numbered from 1 on. */

@@ -6,9 +6,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { type Handoff, HitlessRedis } from "hitless"
-import { busyAt } from "hitless/Pool"
 import { MaintenanceClock, MaintenancePlan, TestRedis, type Timeline } from "hitless/testing"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
+import { busyAt } from "../../src/Pool.ts"
 
 export const nodes = ["a", "b", "c"] as const
 

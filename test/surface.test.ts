@@ -1,0 +1,71 @@
+/**
+ * What the package lets its users import, asked of Node itself.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Hitless from "hitless"
+import { execFileSync } from "node:child_process"
+
+const imports = (paths: ReadonlyArray<string>): Readonly<Record<string, string>> =>
+  JSON.parse(execFileSync(
+    process.execPath,
+    [
+      "--conditions=hitless-source",
+      "--input-type=module",
+      "--eval",
+      `const ends = {}
+       for (const path of ${JSON.stringify(paths)}) {
+         ends[path] = await import(path).then(() => "imported", ({ code }) => code)
+       }
+       process.stdout.write(JSON.stringify(ends))`
+    ],
+    { encoding: "utf8" }
+  ))
+
+const open = [
+  "hitless",
+  "hitless/Config",
+  "hitless/Endpoint",
+  "hitless/Handoff",
+  "hitless/HitlessError",
+  "hitless/HitlessRedis",
+  "hitless/Metrics",
+  "hitless/Notifications",
+  "hitless/Transport",
+  "hitless/node",
+  "hitless/testing"
+]
+
+const closed = [
+  "hitless/Connection",
+  "hitless/Pool",
+  "hitless/Resp",
+  "hitless/Timeouts",
+  "hitless/internal/request",
+  "hitless/testing/internal/session",
+  "hitless/cli/main",
+  "hitless/index",
+  "hitless/node/index"
+]
+
+describe("The package", () => {
+  it("opens its public modules and no others", () => {
+    assert.deepStrictEqual(imports(open), Object.fromEntries(open.map((path) => [path, "imported"])))
+    assert.deepStrictEqual(
+      imports(closed),
+      Object.fromEntries(closed.map((path) => [path, "ERR_PACKAGE_PATH_NOT_EXPORTED"]))
+    )
+  })
+
+  it("has its platform-independent public modules as namespaces of the root, and of the codec no value", () => {
+    assert.deepStrictEqual(Object.keys(Hitless).sort(), [
+      "Config",
+      "Endpoint",
+      "Handoff",
+      "HitlessError",
+      "HitlessRedis",
+      "Metrics",
+      "Notifications",
+      "Transport"
+    ])
+  })
+})
