@@ -36,7 +36,6 @@ import { checkCredentials, type Credentials, type EndpointType } from "./Config.
 import { type Endpoint, format } from "./Endpoint.ts"
 import {
   CommandRefused,
-  CommandTimeout,
   ConnectFailed,
   ConnectionLost,
   HitlessError,
@@ -57,7 +56,9 @@ import {
   question,
   shakeHands
 } from "./internal/handshake.ts"
-import { leavesOpen, Request, type RequestOwner, textOf, withErrors, type Words } from "./internal/request.ts"
+import { final, outcomeOf, settle } from "./internal/outcome.ts"
+import { leavesOpen, textOf, withErrors } from "./internal/replies.ts"
+import { Request, type RequestOwner, type Words } from "./internal/request.ts"
 import { type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
@@ -726,22 +727,11 @@ export class Connection {
   }
 
   private expire(request: Request, now: number): void {
-    request.fail(this.timedOut(request, now))
+    const window = this.timeouts.inForce(this.address, this.subject, now)?.label
+    const expired = { _tag: "Expired", site: this, failure: undefined } as const
+    settle(request, outcomeOf(request, expired, { ...final, now, window }))
     this.alignment.doubt()
     this.scheduleFlush()
-  }
-
-  private timedOut(request: Request, now: number): HitlessError {
-    const window = this.timeouts.inForce(this.address, this.subject, now)
-    return new HitlessError({
-      reason: new CommandTimeout({
-        endpoint: this.address,
-        command: request.name,
-        ...(window === undefined ? {} : { window: window.label }),
-        afterMillis: Math.round(now - request.startedAt),
-        mayHaveExecuted: request.mayHaveExecuted
-      })
-    })
   }
 }
 

@@ -35,18 +35,7 @@ import * as Scope from "effect/Scope"
 import type { EndpointType, ResolvedConfig } from "./Config.ts"
 import { connect, type Connection, type Owner, type Support } from "./Connection.ts"
 import { AddressOverride, detectType, type Endpoint, format, isSameMove, type Move } from "./Endpoint.ts"
-import {
-  AuthenticationFailed,
-  Closed,
-  CommandTimeout,
-  ConnectFailed,
-  ConnectionLost,
-  HitlessError,
-  type HitlessErrorReason,
-  MaintenanceRefused,
-  Overloaded,
-  ProtocolViolation
-} from "./HitlessError.ts"
+import { Closed, ConnectFailed, HitlessError, type HitlessErrorReason, Overloaded } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { endOf, kindOf } from "./internal/causes.ts"
 import { isReadOnly } from "./internal/commands.ts"
@@ -55,15 +44,10 @@ import { Greetings } from "./internal/handshake.ts"
 import * as Hub from "./internal/hub.ts"
 import { type Log, makeLog } from "./internal/log.ts"
 import { CurrentRequestObserver } from "./internal/observer.ts"
+import { type DialFailure, type Event, final, type Outcome, outcomeOf, settle } from "./internal/outcome.ts"
 import { hasLostSession } from "./internal/refusals.ts"
-import {
-  passingRefusal,
-  type Request,
-  type RequestObserver,
-  type RequestOwner,
-  type Site,
-  type Words
-} from "./internal/request.ts"
+import { passingRefusal } from "./internal/replies.ts"
+import { type Request, type RequestObserver, type RequestOwner, type Site, type Words } from "./internal/request.ts"
 import { Recorder } from "./Metrics.ts"
 import { decode, frameNames, type Notification, SeenEvents } from "./Notifications.ts"
 import { Timeouts } from "./Timeouts.ts"
@@ -165,13 +149,6 @@ const askAgainAfter = 60_000
 /** Of how many endpoints is known what they offer: a client dials a few, but servers can name any number of targets. */
 const mostKnown = 64
 
-/** The first and the longest wait before a command that did not run is sent again, in milliseconds. */
-const resendAfter = 20
-const resendAtMost = 500
-
-/** How much longer than the one before the last answer may take, in milliseconds: many round trips of a data center. */
-const answeredWithin = 20
-
 /**
  * The waits between dials, in milliseconds: none before the first, then 50 ms doubling to 2 s, but while commands wait
  * for the connection not more than 400 ms, which jitter makes half a second at most.
@@ -209,9 +186,6 @@ const backlogOf = (connection: Connection): number => connection.load + connecti
 
 /** The subject of the window of a slot that has no connection. */
 const nobody = ({ index }: Slot): string => `slot ${index}`
-
-/** Why a connection could not be made, in words. */
-type DialFailure = Extract<HitlessErrorReason, { readonly detail: string }>
 
 /** Whether the server is there and does not want this client: what the next dial does not change by itself. */
 const isTurnedAway = ({ _tag }: HitlessErrorReason): boolean =>
@@ -541,7 +515,7 @@ export class Pool implements Owner, RequestOwner {
       if (request.state === "Settled") continue
       const deadline = this.deadlineOf(request)
       if (deadline <= now) {
-        this.waitedTooLong(request, now)
+        this.expire(request, now)
         continue
       }
       if (request.notBefore === held && room > 0) {
@@ -570,7 +544,7 @@ export class Pool implements Owner, RequestOwner {
       const deadline = this.deadlineOf(request)
       if (deadline <= now) {
         this.line.delete(request)
-        this.waitedTooLong(request, now)
+        this.expire(request, now)
       } else next = Math.min(next, deadline)
     }
     // A long line in which one is overdue each millisecond is not looked through each millisecond.
@@ -589,19 +563,36 @@ export class Pool implements Owner, RequestOwner {
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
-    const refusal = passingRefusal(request, value)
-    if (refusal !== undefined) {
-      this.refusedAt = this.now()
-      this.onSettled = this.onWatched
-      this.survived(request)
-      const lostSession = hasLostSession(refusal)
-      if (lostSession || refusal.code === "READONLY") this.renew(site, lostSession)
-      if (this.resendLater(request, this.refusedAt)) {
-        request.refusal = { value, site }
-        return
-      }
+    const passing = passingRefusal(request, value)
+    const event: Event = { _tag: "Replied", value, site, passing }
+    if (passing === undefined) return settle(request, outcomeOf(request, event, final))
+    const now = this.now()
+    this.refusedAt = now
+    this.onSettled = this.onWatched
+    this.survived(request)
+    const lostSession = hasLostSession(passing)
+    if (lostSession || passing.code === "READONLY") this.renew(site, lostSession)
+    if (this.conclude(request, event, now, undefined)._tag === "Resend") request.refusal = { value, site }
+  }
+
+  /** Does what has to become of a request, but for what is sent again in its turn. */
+  private conclude(request: Request, event: Event, now: number, window: string | undefined): Outcome {
+    const outcome = outcomeOf(request, event, {
+      now,
+      window,
+      deadline: this.deadlineOf(request),
+      isClosing: this.closing,
+      canResend: true,
+      mayRepeat: this.mayRepeat,
+      jitter: this.jittered(1)
+    })
+    if (outcome._tag !== "Resend") settle(request, outcome)
+    else if (!outcome.inTurn) {
+      request.rewind()
+      if (outcome.after > 0) this.park(request, now + outcome.after)
+      else this.submit(request)
     }
-    request.answer(value, site)
+    return outcome
   }
 
   onFailed(error: HitlessError): void {
@@ -612,37 +603,20 @@ export class Pool implements Owner, RequestOwner {
     this.log("Error", "code that was told of a command's end threw", { why: kindOf(thrown) })
   }
 
-  /**
-   * Sends a request that did not run again after a while; `false` when its deadline comes before the answer could: that
-   * try would turn a command which did not run into one that may have.
-   */
-  private resendLater(request: Request, now: number): boolean {
-    // The next answer takes as long as this one did.
-    const took = now - Math.max(request.startedAt, request.notBefore)
-    const left = this.deadlineOf(request) - answeredWithin - took - now
-    if (this.closing || left <= 0) return false
-    const delay = this.jittered(Math.min(resendAfter * 2 ** request.attempts, resendAtMost))
-    // Where the deadline is near the tries come closer together: the server may be well for the last part of the time.
-    const latest = left > 2 * resendAfter ? left / 2 : left
-    request.rewind()
-    this.park(request, now + Math.min(delay, latest))
-    return true
-  }
-
   /** 0.8 to 1.2 times, as `Schedule.jittered` does it. */
   private jittered(millis: number): number {
     return millis * (0.8 + 0.4 * this.random.nextDoubleUnsafe())
   }
 
-  private mayReplay(request: Request): boolean {
-    const retry = this.config.retry
+  private readonly mayRepeat = ([command, ...args]: Words): boolean => {
+    const { retry } = this.config
     if (retry === "none") return false
-    const allowed = ([command, ...args]: Words) =>
-      retry === "reads" ? isReadOnly(String(command)) : retry(String(command), args)
+    const name = String(command)
+    if (retry === "reads") return isReadOnly(name)
     try {
-      return request.batch === undefined ? allowed(request.words) : request.batch.every(allowed)
+      return retry(name, args)
     } catch {
-      this.log("Error", "the retry predicate threw; the command is not sent again", { command: request.name })
+      this.log("Error", "the retry predicate threw; the command is not sent again", { command: name })
       return false
     }
   }
@@ -653,87 +627,11 @@ export class Pool implements Owner, RequestOwner {
     })
   }
 
-  /** Ends a request at its deadline: the last dial's failure or the server's last answer says more than "timeout". */
-  private waitedTooLong(request: Request, now: number): void {
-    const { mayHaveExecuted, name: command, refusal } = request
-    if (this.dialFailure !== undefined && this.serving.length === 0) {
-      this.failUnconnected(request, this.dialFailure, now)
-    } else if (refusal === undefined) {
-      const window = this.timeouts.inForce(undefined, undefined, now)
-      request.fail(
-        new HitlessError({
-          reason: new CommandTimeout({
-            ...(window === undefined ? {} : { window: window.label }),
-            command,
-            afterMillis: Math.round(now - request.startedAt),
-            mayHaveExecuted
-          })
-        })
-      )
-    } else {
-      request.answer(refusal.value, refusal.site)
-    }
-  }
-
-  /** Ends a request that waits for a connection with the reason why there is none. */
-  private failUnconnected(request: Request, failure: DialFailure, now: number): void {
-    const { mayHaveExecuted, name: command } = request
-    const window = this.timeouts.inForce(undefined, undefined, now)
-    const site = {
-      ...(failure.endpoint === undefined ? {} : { endpoint: failure.endpoint }),
-      ...(window === undefined ? {} : { window: window.label }),
-      command,
-      detail: `${failure.detail}; ${command} waited ${
-        Math.round(now - request.startedAt)
-      } ms for a connection and was ${mayHaveExecuted ? "not sent again" : "never sent"}`,
-      mayHaveExecuted
-    }
-    switch (failure._tag) {
-      case "AuthenticationFailed":
-        return request.fail(new HitlessError({ reason: new AuthenticationFailed(site) }))
-      case "MaintenanceRefused":
-        return request.fail(new HitlessError({ reason: new MaintenanceRefused(site) }))
-      default: {
-        const kind = failure._tag === "ConnectFailed" ? failure.kind : "Rejected"
-        return request.fail(new HitlessError({ reason: new ConnectFailed({ ...site, kind }) }))
-      }
-    }
-  }
-
-  /** What becomes of a request whose connection is gone; `true` when it is to be sent again although it was written. */
-  private reroute(request: Request, connection: Connection, cause: HitlessErrorReason, wasDraining: boolean): boolean {
-    if (this.closing) {
-      request.fail(this.closedError(request))
-      return false
-    }
-    if (request.state === "Waiting") {
-      request.rewind()
-      this.submit(request)
-      return false
-    }
-    // It was sent again, alone, and nothing but its answer was expected next: it is most likely what ends connections.
-    // A connection that drains is closed by its server, whatever it carries.
-    const isPoison = this.replaying.size === 1 && this.replaying.has(request) && connection.owed === request &&
-      !wasDraining
-    // A reply that is no RESP would be no better the second time.
-    if (cause._tag !== "ProtocolViolation" && !isPoison && this.mayReplay(request)) return true
-    const window = this.timeouts.inForce(connection.address, connection.subject, this.now())
-    const detail = "detail" in cause ? cause.detail : cause.message
-    const site = {
-      endpoint: connection.address,
-      command: request.name,
-      ...(window === undefined ? {} : { window: window.label }),
-      detail: isPoison
-        ? `${detail}; its connection was lost twice while it was being answered; it is not sent a third time`
-        : detail,
-      mayHaveExecuted: true
-    }
-    request.fail(
-      new HitlessError({
-        reason: cause._tag === "ProtocolViolation" ? new ProtocolViolation(site) : new ConnectionLost(site)
-      })
-    )
-    return false
+  /** Ends a request that waits, at its deadline or because of what the last dial ended with. */
+  private expire(request: Request, now: number): void {
+    const failure = this.serving.length === 0 ? this.dialFailure : undefined
+    const window = this.timeouts.inForce(undefined, undefined, now)?.label
+    this.conclude(request, { _tag: "Expired", site: undefined, failure }, now, window)
   }
 
   /**
@@ -867,8 +765,17 @@ export class Pool implements Owner, RequestOwner {
       slot.soonLost = this.now() - slot.installedAt < livesAtLeast ? slot.soonLost + 1 : 0
       this.lose(slot, connection, "detail" in cause ? cause.detail : cause.message)
     }
+    const now = this.now()
+    const window = this.timeouts.inForce(connection.address, connection.subject, now)?.label
     const again: Array<Request> = []
-    for (const request of orphans) if (this.reroute(request, connection, cause, wasDraining)) again.push(request)
+    for (const request of orphans) {
+      // It was sent again, alone, and nothing but its answer was expected next: it is most likely what ends connections. A
+      // connection that drains is closed by its server, whatever it carries.
+      const isPoison = this.replaying.size === 1 && this.replaying.has(request) && connection.owed === request &&
+        !wasDraining
+      const outcome = this.conclude(request, { _tag: "Lost", cause, site: connection, isPoison }, now, window)
+      if (outcome._tag === "Resend" && outcome.inTurn) again.push(request)
+    }
     if (again.length > 0) this.replay(again)
     this.onLess()
   }
@@ -1097,7 +1004,7 @@ export class Pool implements Owner, RequestOwner {
     this.dialFailure = reason
     if (this.serving.length > 0 || !isTurnedAway(reason)) return
     const now = this.now()
-    for (const request of this.takeWaiting()) this.failUnconnected(request, reason, now)
+    for (const request of this.takeWaiting()) this.expire(request, now)
   }
 
   // ----- dialling -----

@@ -16,6 +16,7 @@ import { ErrorReply } from "../src/Resp.ts"
 import { waitUntil } from "./support/deployment.ts"
 import { answerHandshake, type RawConnection, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
+import { answerRequest } from "./support/requests.ts"
 
 const connect = (port: number, options: Config.Options = {}) =>
   HitlessRedis.make({ host: "127.0.0.1", port, poolSize: 1, maintenance: { logLevel: "Error" }, ...options }).pipe(
@@ -416,7 +417,7 @@ describe("EXEC", () => {
     const batch = [["MULTI"], ...both, ["EXEC"]]
     const request = new Request(owner, "transaction", ["MULTI"], batch, false, 3000, 0, (exit) => exits.push(exit))
     request.replayed = replayed
-    request.answer(replies, { address: "a:1" })
+    answerRequest(request, replies, { address: "a:1" })
     return Option.getOrThrow(Exit.findErrorOption(exits[0]!))
   }
 

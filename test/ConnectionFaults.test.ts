@@ -28,6 +28,7 @@ import { Timeouts } from "../src/Timeouts.ts"
 import { waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
+import { answerRequest } from "./support/requests.ts"
 
 const host = "127.0.0.1"
 
@@ -94,7 +95,7 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
     owner
   }).pipe(Effect.provide(NodeTransport.layer))
   const requestOwner: RequestOwner = {
-    onReplied: (request, value, site) => request.answer(value, site),
+    onReplied: (request, value, site) => answerRequest(request, value, site),
     onFailed: () => {},
     onThrown: boom,
     onSettled: undefined

@@ -12,8 +12,10 @@ import type { HitlessError } from "hitless/HitlessError"
 import * as Connection from "../src/Connection.ts"
 import { Alarm } from "../src/internal/alarm.ts"
 import { Fifo } from "../src/internal/fifo.ts"
-import { Request, type RequestKind, type RequestOwner, textOf, type Words } from "../src/internal/request.ts"
+import { textOf } from "../src/internal/replies.ts"
+import { Request, type RequestKind, type RequestOwner, type Words } from "../src/internal/request.ts"
 import { ErrorReply } from "../src/Resp.ts"
+import { answerRequest } from "./support/requests.ts"
 
 describe("Fifo", () => {
   it("gives elements back in the order they came, the first one without taking it too", () => {
@@ -225,7 +227,7 @@ describe("Request", () => {
 
   const answer = (kind: RequestKind, words: Words, batch: ReadonlyArray<Words> | undefined, value: unknown) => {
     const { exits, request } = make(kind, words, batch)
-    request.answer(value, site)
+    answerRequest(request, value, site)
     assert.lengthOf(exits, 1)
     return exits[0]!
   }
@@ -366,16 +368,16 @@ describe("Request", () => {
 
   it("ends once: what comes second is dropped", () => {
     const first = make("command", ["GET", "k"])
-    first.request.answer(new ErrorReply("ERR no"), site)
+    answerRequest(first.request, new ErrorReply("ERR no"), site)
     first.request.succeed("late")
-    first.request.answer(new ErrorReply("ERR late"), site)
+    answerRequest(first.request, new ErrorReply("ERR late"), site)
     assert.strictEqual(first.request.state, "Settled")
     assert.lengthOf(first.exits, 1)
     assert.deepStrictEqual(first.told, ["failed: ServerReplied", "settled"])
 
     const second = make("command", ["GET", "k"])
     second.request.succeed("OK")
-    second.request.answer(new ErrorReply("ERR late"), site)
+    answerRequest(second.request, new ErrorReply("ERR late"), site)
     assert.deepStrictEqual(second.exits, [Exit.succeed("OK")])
     assert.deepStrictEqual(second.told, ["settled"])
   })

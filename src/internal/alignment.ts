@@ -7,7 +7,8 @@
  */
 import type * as Random from "effect/Random"
 import { ErrorReply, Unreadable } from "../Resp.ts"
-import { Request, type RequestOwner, textOf } from "./request.ts"
+import { textOf } from "./replies.ts"
+import { Request, type RequestOwner } from "./request.ts"
 
 /**
  * How long after one probe a busy connection gets the next, in milliseconds: a slip lives no longer, and among the

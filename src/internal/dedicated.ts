@@ -13,7 +13,9 @@ import { ConnectFailed, ConnectionLost, HitlessError, type HitlessErrorReason } 
 import type { Pool } from "../Pool.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
 import { blocksFor, flawOf, refusalOf, refused, takeBytes } from "./commands.ts"
-import { Request, type RequestOwner, serverReplied, type Site } from "./request.ts"
+import { final, outcomeOf, settle } from "./outcome.ts"
+import { serverReplied } from "./replies.ts"
+import { Request, type RequestOwner, type Site } from "./request.ts"
 import { scrubber } from "./secrets.ts"
 
 class Dedicated implements Owner, RequestOwner {
@@ -40,21 +42,12 @@ class Dedicated implements Owner, RequestOwner {
 
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
     for (const request of orphans) {
-      request.fail(
-        new HitlessError({
-          reason: new ConnectionLost({
-            endpoint: connection.address,
-            command: request.name,
-            detail: "detail" in cause ? cause.detail : cause.message,
-            mayHaveExecuted: request.mayHaveExecuted
-          })
-        })
-      )
+      settle(request, outcomeOf(request, { _tag: "Lost", site: connection, cause, isPoison: false }, final))
     }
   }
 
   onReplied(request: Request, value: unknown, site: Site): void {
-    request.answer(value, site)
+    settle(request, outcomeOf(request, { _tag: "Replied", site, value, passing: undefined }, final))
   }
 
   onFailed(error: HitlessError): void {

@@ -17,7 +17,8 @@ import {
   MaintenanceRefused
 } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
-import { textOf, type Words } from "./request.ts"
+import { textOf } from "./replies.ts"
+import type { Words } from "./request.ts"
 import type { Scrub } from "./secrets.ts"
 
 /**
