@@ -107,23 +107,14 @@ const legal: Record<State, ReadonlyArray<State>> = {
 export const isLegal = (from: State, to: State): boolean => legal[from].includes(to)
 
 /**
- * What an endpoint answered when asked for maintenance notifications.
- *
- * @category models
- * @since 0.1.0
- */
-export type Support =
-  | { readonly _tag: "Unknown" }
-  | { readonly _tag: "Supported"; readonly endpointType: EndpointType }
-  | { readonly _tag: "Refused"; readonly words: string }
-
-/**
  * Who a connection reports to. Every call is synchronous, and may close the connection.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Owner {
+  /** Whether commands of many share it, so that none can leave a transaction open in which a probe would be queued. */
+  readonly isShared: boolean
   /** A push arrived, in any state but `Closed`. */
   readonly onPush: (connection: Connection, elements: ReadonlyArray<unknown>) => void
   /** Requests have left it: replies arrived, or what nobody waits for any more was not written. */
@@ -168,9 +159,42 @@ export interface Options {
   /** How long a command usually has, in milliseconds: the measure of a server that has gone silent. */
   readonly commandTimeout: number
   readonly timeouts: Timeouts
-  /** Whether commands of many share it, so that none can leave a transaction open in which a probe would be queued. */
-  readonly shared: boolean
   readonly owner: Owner
+}
+
+/**
+ * What a connection has not answered: the measure of how busy it is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Backlog {
+  /** Commands that are waiting or unanswered, the given-up ones included, and about how many bytes their words take. */
+  commands = 0
+  bytes = 0
+  /** What is missing of the reply that has begun to arrive. */
+  bytesToArrive = 0
+  /** Since when the oldest written request is the oldest, in elapsed milliseconds; `Infinity` when there is none. */
+  waitsSince = Infinity
+  /** Whether what is sent now waits until a server has accepted `MULTI`. */
+  holdsBack = false
+
+  /** About how many bytes pass before the reply to a new command, as far as is known. */
+  get bytesAhead(): number {
+    return this.bytes + this.bytesToArrive
+  }
+}
+
+/**
+ * How a connection ended.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface End {
+  readonly cause: HitlessErrorReason
+  /** The request that the next reply would have been for. */
+  readonly owed: Request | undefined
 }
 
 let lastId = 0
@@ -182,34 +206,20 @@ let lastId = 0
  * @since 0.1.0
  */
 export class Connection {
-  readonly id: number = ++lastId
   readonly endpoint: Endpoint
   /** The endpoint as `host:port`, and this connection as `#id`: the subjects of relaxation windows. */
   readonly address: string
   readonly subject: string
-  /** Set by the handshake. */
-  protocol: 2 | 3 = 3
-  /** Whether the peer has shown so; of some others it is known that they hang up on commands they do not know. */
-  knowsHello = false
-  support: Support = { _tag: "Unknown" }
-  /** When it was asked for notifications again, in elapsed milliseconds. */
-  askedAt = -Infinity
-
+  /** What the peer has shown of itself: the handshake's end, and what it answered when it was asked again. */
+  peer: Established = { greeting: "hello", knowsHello: false, support: { _tag: "Unknown" } }
   /** Cuts the password that was sent on this connection out of what the peer says. */
   scrub: Scrub = unscrubbed
+  /** How it ended; `undefined` before. */
+  end: End | undefined
+  readonly backlog = new Backlog()
 
-  /** Why it closed; `undefined` before. */
-  closedBy: HitlessErrorReason | undefined
-  /** The request that the next reply would have been for, when it closed. */
-  owed: Request | undefined
-  /** The first error reply of the handshake: why the server hangs up, if it does. */
-  refusal: Resp.ErrorReply | undefined
-  /** Whether the peer closed the connection, and in order. */
-  hungUp = false
-
-  private current: State = "Connecting"
+  private life: State = "Connecting"
   private readonly owner: Owner
-  private readonly shared: boolean
   private readonly commandTimeout: number
   private readonly timeouts: Timeouts
   private readonly clock: Clock.Clock
@@ -227,10 +237,6 @@ export class Connection {
   private opening: Request | undefined
   /** The question for notifications that is under way. */
   private asking: Request | undefined
-  private outstanding = 0
-  private outstandingBytes = 0
-  /** Of the reply that has begun to arrive. */
-  private bytesToArrive = 0
   private flushScheduled = false
   private writing = false
   private drainUntil = Infinity
@@ -239,15 +245,17 @@ export class Connection {
   private lastReplied = 0
   /** When the queue of written requests was last empty. */
   private owesSince = 0
-  private waitingSince = Infinity
+  /** The first error reply of the handshake: why the server hangs up, if it does. */
+  private refusal: Resp.ErrorReply | undefined
+  /** Whether the peer closed the connection, and in order. */
+  private hungUp = false
 
   /** @internal Use `connect`. */
   constructor(options: Options, writer: Socket.Writer, scope: Scope.Closeable, context: Context.Context<never>) {
     this.endpoint = options.endpoint
     this.address = format(options.endpoint)
-    this.subject = `#${this.id}`
+    this.subject = `#${++lastId}`
     this.owner = options.owner
-    this.shared = options.shared
     this.commandTimeout = options.commandTimeout
     this.timeouts = options.timeouts
     this.clock = Context.get(context, Clock.Clock)
@@ -263,37 +271,16 @@ export class Connection {
       onPush: (elements) => this.owner.onPush(this, elements)
     })
     this.timeouts.onClose(this.subject, () => {
-      if (this.outstanding > 0) this.alarm.set(monotonicMillis(this.clock))
+      if (this.backlog.commands > 0) this.alarm.set(monotonicMillis(this.clock))
     })
   }
 
   get state(): State {
-    return this.current
+    return this.life
   }
 
-  /** Commands that are waiting or unanswered, the given-up ones included. */
-  get load(): number {
-    return this.outstanding
-  }
-
-  /** Whether what is sent now waits until a server has accepted `MULTI`. */
-  get holdsBack(): boolean {
-    return this.opening !== undefined
-  }
-
-  /** About how many bytes the words of those commands take. */
-  get loadBytes(): number {
-    return this.outstandingBytes
-  }
-
-  /** About how many bytes pass before the reply to a new command, as far as is known. */
-  get bytesAhead(): number {
-    return this.outstandingBytes + this.bytesToArrive
-  }
-
-  /** Since when the oldest written request is the oldest, in elapsed milliseconds; `Infinity` when there is none. */
-  get waitsSince(): number {
-    return this.waitingSince
+  get protocol(): 2 | 3 {
+    return this.peer.greeting === "hello" || this.peer.greeting === "login" ? 3 : 2
   }
 
   /** The latest deadline of the commands that it has not answered, in elapsed milliseconds, as far as they have one. */
@@ -320,8 +307,8 @@ export class Connection {
 
   /** Takes a request; it leaves by the end of this tick. The connection must be `Ready`. */
   send(request: Request): void {
-    this.outstanding += request.size
-    this.outstandingBytes += request.weight
+    this.backlog.commands += request.size
+    this.backlog.bytes += request.weight
     this.waiting.push(request)
     this.watch(request)
     const gathered = this.waiting.length
@@ -342,7 +329,7 @@ export class Connection {
 
   /** Whether it speaks the protocol of pushes and its endpoint has not agreed to send any. */
   get isDeaf(): boolean {
-    return this.current === "Ready" && this.protocol === 3 && this.support._tag !== "Supported"
+    return this.life === "Ready" && this.protocol === 3 && this.peer.support._tag !== "Supported"
   }
 
   /** Asks for notifications, between the commands of others; `false` when no answer came. */
@@ -352,7 +339,9 @@ export class Connection {
       const now = monotonicMillis(this.clock)
       const words = question(endpointType)
       const request = new Request(rawOwner, "raw", words, undefined, false, this.commandTimeout, now, (exit) => {
-        if (Exit.isSuccess(exit)) this.support = answerOf(exit.value, endpointType, this.scrub)
+        if (Exit.isSuccess(exit)) {
+          this.peer = { ...this.peer, support: answerOf(exit.value, endpointType, this.scrub) }
+        }
         resume(Effect.succeed(Exit.isSuccess(exit)))
       })
       this.asking = request
@@ -367,11 +356,11 @@ export class Connection {
    * written and that somebody waits for: they are the caller's again.
    */
   drain(until: number): ReadonlyArray<Request> {
-    if (this.current === "Draining" && until < this.drainUntil) {
+    if (this.life === "Draining" && until < this.drainUntil) {
       this.drainUntil = until
       this.alarm.set(until)
     }
-    if (this.current !== "Ready") return []
+    if (this.life !== "Ready") return []
     this.transition("Draining")
     // What its endpoint announces from now on is of no use here.
     this.asking?.fail(new HitlessError({ reason: this.lost("the connection is being left") }))
@@ -388,14 +377,13 @@ export class Connection {
 
   /** Closes at once. Idempotent; the first cause counts. */
   close(cause: HitlessErrorReason): void {
-    if (this.current === "Closed") return
-    const hadOwner = this.current !== "Connecting"
+    if (this.life === "Closed") return
+    const hadOwner = this.life !== "Connecting"
     this.transition("Closed")
-    this.closedBy = cause
     this.decoder.stop()
     const written = this.written.takeAll()
     // A server that ends while it runs what follows a probe has not sent the echo yet.
-    this.owed = written.find((request) => request !== this.alignment.probe)
+    this.end = { cause, owed: written.find((request) => request !== this.alignment.probe) }
     const orphans: Array<Request> = []
     const now = monotonicMillis(this.clock)
     for (const request of [...written, ...this.waiting.takeAll()]) {
@@ -420,42 +408,86 @@ export class Connection {
   }
 
   /** @internal Ends the handshake. */
-  ready({ greeting, knowsHello, support }: Established): void {
-    this.protocol = greeting === "hello" || greeting === "login" ? 3 : 2
-    this.knowsHello = knowsHello
-    this.support = support
+  ready(peer: Established): void {
+    this.peer = peer
     this.transition("Ready")
-    if (this.shared && knowsHello) this.alignment.begin(monotonicMillis(this.clock))
+    if (this.owner.isShared && peer.knowsHello) this.alignment.begin(monotonicMillis(this.clock))
   }
 
-  /** @internal What the reader calls for each chunk. */
-  receive(chunk: Uint8Array): void {
+  /** @internal Sends commands for the connection itself; error replies are values. */
+  exchange(batch: ReadonlyArray<Words>): Effect.Effect<Exchanged> {
+    return Effect.callback((resume) => {
+      const end = (replies: ReadonlyArray<unknown>) => {
+        const { end, hungUp, refusal } = this
+        // Who goes on after a refusal does not hang up for it.
+        if (end === undefined) this.refusal = undefined
+        resume(Effect.succeed({ replies, closedBy: end?.cause, hungUp, refusal }))
+      }
+      // The peer may have hung up while the credentials were fetched, and then neither a reply nor a close will come.
+      if (this.end !== undefined) return end([])
+      const ended = () => end(request.replies ?? [])
+      const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, ended)
+      this.send(request)
+      return request
+    })
+  }
+
+  /** @internal Reads until the socket ends. Whatever else ends it closes the connection too: one nobody reads is deaf. */
+  read(pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>): Effect.Effect<void> {
+    return Effect.onError(
+      Effect.forever(
+        Effect.map(pull, (chunks) => {
+          for (let i = 0; i < chunks.length; i++) this.receive(chunks[i]!)
+        }),
+        // A yield per chunk would put a turn of the event loop between a reply and the fiber that waits for it.
+        { disableYield: true }
+      ),
+      (cause) => Effect.sync(() => this.readingEnded(cause))
+    ).pipe(Effect.ignoreCause)
+  }
+
+  private readingEnded(cause: Cause.Cause<Socket.SocketError>): void {
+    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+    if (!Socket.isSocketError(error)) return this.breakDown(`reading from the socket ${endOf(cause)}`)
+    this.hungUp = error.reason._tag === "SocketCloseError"
+    if (this.life !== "Connecting") {
+      const detail = this.hungUp ? "the server closed the connection" : Transport.connectFailure(error).detail
+      return this.close(this.lost(detail))
+    }
+    const { refusal } = this
+    const failure = refusal === undefined
+      ? Transport.connectFailure(error)
+      : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
+    this.close(new ConnectFailed({ endpoint: this.address, ...failure, mayHaveExecuted: false }))
+  }
+
+  private receive(chunk: Uint8Array): void {
     const { replies } = this
     const head = this.written.peek()
     const error = this.decoder.push(chunk)
     const next = this.written.peek()
-    this.bytesToArrive = this.decoder.owed
+    this.backlog.bytesToArrive = this.decoder.owed
     // Pushes and the parts of a reply say that the peer is there, not that it serves.
     if (replies !== this.replies) this.lastReplied = monotonicMillis(this.clock)
     if (next !== head) {
-      this.waitingSince = next === undefined ? Infinity : this.lastReplied
+      this.backlog.waitsSince = next === undefined ? Infinity : this.lastReplied
       this.owner.onLess()
     }
-    if (error !== undefined && this.current !== "Closed") this.violate(error.message)
+    if (error !== undefined && this.life !== "Closed") this.violate(error.message)
   }
 
-  /** @internal Closes for a fault on this side: in what the connection was given, or in the client itself. */
-  breakDown(detail: string): void {
+  /** Closes for a fault on this side: in what the connection was given, or in the client itself. */
+  private breakDown(detail: string): void {
     this.close(
-      this.current === "Connecting"
+      this.life === "Connecting"
         ? new ConnectFailed({ endpoint: this.address, kind: "Unreachable", detail, mayHaveExecuted: false })
         : this.lost(detail)
     )
   }
 
   private transition(to: State): void {
-    if (!isLegal(this.current, to)) throw new Error(`Connection: illegal transition ${this.current} → ${to}`)
-    this.current = to
+    if (!isLegal(this.life, to)) throw new Error(`Connection: illegal transition ${this.life} → ${to}`)
+    this.life = to
   }
 
   private violate(detail: string): void {
@@ -464,8 +496,8 @@ export class Connection {
 
   /** Lets go of a request, which has left its queue. */
   private release(request: Request): void {
-    this.outstanding -= request.size
-    this.outstandingBytes -= request.weight
+    this.backlog.commands -= request.size
+    this.backlog.bytes -= request.weight
   }
 
   /**
@@ -487,10 +519,10 @@ export class Connection {
 
   private readonly flush = (): void => {
     this.flushScheduled = false
-    if (this.current === "Closed" || this.writing) return
+    if (this.life === "Closed" || this.writing) return
     if (this.written.length === 0) this.owesSince = monotonicMillis(this.clock)
     let dropped = false
-    if (this.alignment.dueAt === -Infinity && this.opening === undefined && this.current === "Ready") {
+    if (this.alignment.dueAt === -Infinity && this.opening === undefined && this.life === "Ready") {
       this.prove(monotonicMillis(this.clock), this.waiting.peek())
     }
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
@@ -501,7 +533,7 @@ export class Connection {
         dropped = true
       }
     }
-    if (this.waitingSince === Infinity && this.written.length > 0) this.waitingSince = this.owesSince
+    if (this.backlog.waitsSince === Infinity && this.written.length > 0) this.backlog.waitsSince = this.owesSince
     if (dropped) this.owner.onLess()
     const chunks = this.encoder.take()
     if (chunks.length === 0) return
@@ -536,8 +568,10 @@ export class Connection {
     const isTransaction = request.kind === "transaction"
     if (!this.encode(request, 0, isTransaction ? 1 : batch.length)) return false
     this.written.push(request)
-    if (isTransaction) this.opening = request
-    else request.state = "Written"
+    if (isTransaction) {
+      this.opening = request
+      this.backlog.holdsBack = true
+    } else request.state = "Written"
     return true
   }
 
@@ -571,7 +605,7 @@ export class Connection {
   private readonly onReply = (value: unknown, hasErrors: boolean): void => {
     this.replies++
     const request = this.written.peek()
-    if (this.current === "Connecting" && value instanceof Resp.ErrorReply && request?.replies === undefined) {
+    if (this.life === "Connecting" && value instanceof Resp.ErrorReply && request?.replies === undefined) {
       this.refusal ??= value
       // "Too many clients" and "protected mode" are told before anything was asked; then the server hangs up.
       if (request === undefined) return
@@ -595,7 +629,7 @@ export class Connection {
       if (request === this.opening) this.opened(request, batch, replies)
       else if (replies.length === batch.length) this.repliedToBatch(request, replies)
     }
-    if (this.current === "Draining") this.closeIfDrained()
+    if (this.life === "Draining") this.closeIfDrained()
   }
 
   /** Whether a reply is for nobody: it answers a probe, or shows that it and others are out of step. */
@@ -608,7 +642,7 @@ export class Connection {
     }
     if (!isAnswer) return false
     this.written.shift()
-    if (this.current === "Draining") this.closeIfDrained()
+    if (this.life === "Draining") this.closeIfDrained()
     return true
   }
 
@@ -633,7 +667,7 @@ export class Connection {
     this.release(request)
     if (request.state !== "Settled") this.replied(request, replies)
     // What follows would be queued, and each reply the wrong one.
-    if (request.kind === "transaction" && leavesOpen(replies) && this.current !== "Closed") {
+    if (request.kind === "transaction" && leavesOpen(replies) && this.life !== "Closed") {
       this.close(this.lost("a transaction on it may still be open"))
     }
   }
@@ -645,6 +679,7 @@ export class Connection {
    */
   private opened(request: Request, batch: ReadonlyArray<Words>, replies: Array<unknown>): void {
     this.opening = undefined
+    this.backlog.holdsBack = false
     if (replies[0] !== "OK") this.repliedToBatch(request, replies)
     else if (request.state !== "Settled" && this.encode(request, 1, batch.length)) request.state = "Written"
     else {
@@ -668,7 +703,7 @@ export class Connection {
   }
 
   private deadlineOf({ promised, startedAt, timeout }: Request, now: number): number {
-    return Math.max(promised, this.timeouts.deadline(startedAt, timeout, this.address, this.subject, now))
+    return Math.max(promised, this.timeouts.deadline(startedAt, timeout, this, now))
   }
 
   private readonly onAlarm = (): void => {
@@ -677,7 +712,7 @@ export class Connection {
     // One time is for the commands that find it out, one more so that a slow command does not cut off others.
     const goneAt = silentAt + (silentAt - this.servedUntil)
     // Before commands fail: whoever tries again at once is not to wait behind it too.
-    if (this.current === "Ready") {
+    if (this.life === "Ready") {
       if (silentAt <= now) this.owner.onSilent(this, goneAt)
       else if (this.holdsUp(now)) this.owner.onSilent(this, Infinity)
     }
@@ -696,7 +731,7 @@ export class Connection {
     if (this.drainUntil <= now) {
       return this.close(this.lost("another connection took its place and the time to answer is over"))
     }
-    if (this.current === "Draining" && this.closeIfDrained()) return
+    if (this.life === "Draining" && this.closeIfDrained()) return
     if (next !== Infinity) this.alarm.set(next)
   }
 
@@ -708,7 +743,7 @@ export class Connection {
     const head = this.written.peek()
     if (head === undefined || head.timeout === Infinity) return Infinity
     const timeout = Math.max(this.commandTimeout, head.timeout)
-    const deadline = this.timeouts.deadline(this.servedUntil, timeout, this.address, this.subject, now)
+    const deadline = this.timeouts.deadline(this.servedUntil, timeout, this, now)
     return Math.max(head.promised, deadline)
   }
 
@@ -727,7 +762,7 @@ export class Connection {
   }
 
   private expire(request: Request, now: number): void {
-    const window = this.timeouts.inForce(this.address, this.subject, now)?.label
+    const window = this.timeouts.inForce(this, now)?.label
     const expired = { _tag: "Expired", site: this, failure: undefined } as const
     settle(request, outcomeOf(request, expired, { ...final, now, window }))
     this.alignment.doubt()
@@ -753,57 +788,6 @@ const rawOwner: RequestOwner = {
   },
   onSettled: undefined
 }
-
-/** Sends a batch for the connection itself. */
-const exchange = (connection: Connection, batch: ReadonlyArray<Words>) =>
-  Effect.callback<Exchanged>((resume) => {
-    const end = (replies: ReadonlyArray<unknown>) => {
-      const { closedBy, hungUp, refusal } = connection
-      // Who goes on after a refusal does not hang up for it.
-      if (closedBy === undefined) connection.refusal = undefined
-      resume(Effect.succeed({ replies, closedBy, hungUp, refusal }))
-    }
-    // The peer may have hung up while the credentials were fetched, and then neither a reply nor a close will come.
-    if (connection.closedBy !== undefined) return end([])
-    const ended = () => end(request.replies ?? [])
-    const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, ended)
-    connection.send(request)
-    return request
-  })
-
-/** Reads until the socket ends. Whatever else ends it closes the connection too: one that nobody reads is deaf. */
-const readLoop = (
-  connection: Connection,
-  pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
-): Effect.Effect<void> =>
-  Effect.onError(
-    Effect.forever(
-      Effect.map(pull, (chunks) => {
-        for (let i = 0; i < chunks.length; i++) connection.receive(chunks[i]!)
-      }),
-      // A yield per chunk would put a turn of the event loop between a reply and the fiber that waits for it.
-      { disableYield: true }
-    ),
-    (cause) =>
-      Effect.sync(() => {
-        const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-        if (!Socket.isSocketError(error)) return connection.breakDown(`reading from the socket ${endOf(cause)}`)
-        connection.hungUp = error.reason._tag === "SocketCloseError"
-        if (connection.state === "Connecting") {
-          const { refusal } = connection
-          const failure = refusal === undefined
-            ? Transport.connectFailure(error)
-            : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
-          connection.close(new ConnectFailed({ endpoint: connection.address, ...failure, mayHaveExecuted: false }))
-        } else {
-          connection.close(connection.lost(
-            connection.hungUp
-              ? "the server closed the connection"
-              : Transport.connectFailure(error).detail
-          ))
-        }
-      })
-  ).pipe(Effect.ignoreCause)
 
 /**
  * Opens a connection: dial, then the one handshake of docs/wire.md, a pipelined burst whose replies are all consumed.
@@ -884,7 +868,7 @@ const open = Effect.fnUntraced(function*(
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
     const session = { credentials, ask: yield* options.ask, clientName, database }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
-    const established = yield* shakeHands((batch) => exchange(connection, batch), first, terms)
+    const established = yield* shakeHands((batch) => connection.exchange(batch), first, terms)
     greetings.learn(address, established, monotonicMillis(clock))
     connection.ready(established)
     return connection
@@ -923,7 +907,7 @@ const dial = Effect.fnUntraced(function*(
   const connection = new Connection(options, writer, scope, context)
   // The scope closes in reverse: the connection is closed first, so that nobody waits on a dead socket, then the
   // reader stops, then the socket goes.
-  yield* Effect.forkIn(readLoop(connection, pull), scope, { startImmediately: true })
+  yield* Effect.forkIn(connection.read(pull), scope, { startImmediately: true })
   yield* Scope.addFinalizer(scope, Effect.sync(() => connection.close(connection.lost("its scope was closed"))))
   return connection
 })

@@ -196,6 +196,8 @@ const mostMoves = 64
  * @internal
  */
 export class AddressOverride {
+  /** The move that was recorded last, whether it is in force or over. */
+  last: Move | undefined
   private readonly moves = new Map<string, Move>()
 
   /**
@@ -208,6 +210,7 @@ export class AddressOverride {
     this.moves.delete(retiring)
     if (format(this.resolve(move.target, -Infinity)) === retiring) this.moves.delete(format(move.target))
     this.moves.set(retiring, move)
+    this.last = move
     if (this.moves.size > mostMoves) this.moves.delete(this.moves.keys().next().value!)
   }
 

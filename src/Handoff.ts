@@ -3,16 +3,16 @@
  *
  * The flow, in one line each:
  *
- * 1. The consumer takes each `Move` from the pool and asks which slots have to follow it.
+ * 1. The consumer takes each `Move` from the stream and asks which slots have to follow it.
  * 2. Each slot is offered to the bounded queue; when it is full the request waits for room, which is said, and nothing is
  *    lost. The consumer goes on: the next move may be what frees the workers.
  * 3. Workers are forked when there is work, up to `maxWorkers`, and end when they have been idle for a while.
  * 4. A worker makes attempts, each bounded by its share of the time, on a jittered exponential schedule that fits inside
  *    the announced time, behind the circuit breaker of the target; while that lets nothing through the worker waits for
- *    it. Each attempt is `Pool.replace`: dial, handshake, swap.
+ *    it. Each attempt is `Slot.replace`: dial, handshake, swap.
  * 5. When all attempts have failed the old connection serves on.
  *
- * This module never touches a connection and never blocks a command. The scope given to `make` owns the consumer and
+ * It knows slots, and not what they are for. It never touches a connection and never blocks a command. The scope given to `make` owns the consumer and
  * the workers.
  *
  * @since 0.1.0
@@ -22,6 +22,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Option from "effect/Option"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
@@ -29,13 +30,15 @@ import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { format, type Move } from "./Endpoint.ts"
+import { type Endpoint, format, type Move } from "./Endpoint.ts"
 import { ConnectFailed, HitlessError } from "./HitlessError.ts"
 import { endOf } from "./internal/causes.ts"
 import { monotonicClock } from "./internal/elapsed.ts"
 import * as Hub from "./internal/hub.ts"
+import type { Log } from "./internal/log.ts"
+import type { Runtime } from "./internal/runtime.ts"
+import type { Moving, Slot } from "./internal/slot.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
-import type { Pool, Slot } from "./Pool.ts"
 
 interface Base {
   /** The index of the slot in the pool. */
@@ -123,7 +126,7 @@ export interface Failed extends Base {
  */
 export type HandoffEvent = Queued | Started | Retried | Completed | Superseded | Failed
 
-/** The handoffs of one pool. @internal */
+/** The handoffs of one client. @internal */
 export interface Handoff {
   /** Every event; a subscriber that is 256 behind loses the oldest. */
   readonly events: Stream.Stream<HandoffEvent>
@@ -174,10 +177,21 @@ export const attemptTime = (
 /** How often a slot asks whether the one that tries a target for all has succeeded, in milliseconds: a handshake or two. */
 const probedEvery = 100
 
-/** Starts handing off what the pool's moves ask for. @internal */
-export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Handoff, never, Scope.Scope> {
-  const { circuitBreaker, handoffQueueSize, handoffTimeout, maxHandoffRetries, maxWorkers } = pool.config.maintenance
-  const queue = yield* Queue.bounded<readonly [Slot, Move]>(handoffQueueSize)
+/** What there is to hand off. @internal */
+export interface Work {
+  readonly moves: Stream.Stream<Move>
+  /** The slots that are at an endpoint or on their way to it. */
+  readonly slotsAt: (endpoint: Endpoint) => Iterable<Slot>
+}
+
+/** Starts handing off what moves ask for. @internal */
+export const make = Effect.fnUntraced(function*(
+  runtime: Runtime,
+  { moves, slotsAt }: Work
+): Effect.fn.Return<Handoff, never, Scope.Scope> {
+  const { config, recorder } = runtime
+  const { circuitBreaker, handoffQueueSize, handoffTimeout, maxHandoffRetries, maxWorkers } = config.maintenance
+  const queue = yield* Queue.bounded<readonly [Slot, Moving]>(handoffQueueSize)
   const hub = yield* Hub.make<HandoffEvent>()
   yield* Effect.addFinalizer(() => hub.end)
   const workers = yield* FiberSet.make<void>()
@@ -186,16 +200,18 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
     tripPolicy: CircuitBreaker.consecutive(circuitBreaker.failures),
     openDuration: circuitBreaker.openDuration
   }).pipe(Effect.provide(CircuitBreaker.layerStoreMemory()))
-  const elapsing = monotonicClock(pool.clock)
+  const elapsing = monotonicClock(runtime.clock)
   const limits = {
-    connectTimeout: Duration.toMillis(pool.config.connectTimeout),
+    connectTimeout: Duration.toMillis(config.connectTimeout),
     handoffTimeout: Duration.toMillis(handoffTimeout)
   }
+  /** The slots that wait for a worker or have one: it follows every newer move too. */
+  const inHand = new Set<Slot>()
   let active = 0
   let alive = 0
   let last: Completed | Failed | undefined
 
-  pool.recorder.observeHandoffs({
+  recorder.observeHandoffs({
     queueDepth: () => Queue.sizeUnsafe(queue),
     activeWorkers: () => active,
     idleWorkers: () => alive - active
@@ -203,10 +219,10 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
 
   const publish = (event: HandoffEvent) =>
     Effect.suspend(() => {
-      report(pool, event)
+      report(runtime.log, event)
       if (event._tag === "Completed" || event._tag === "Failed") {
         last = event
-        pool.recorder.handoffEnded(
+        recorder.handoffEnded(
           event._tag === "Completed" ? "success" : "failure",
           Duration.toMillis(event.duration)
         )
@@ -216,7 +232,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
 
   const attempts = (slot: Slot, move: Move) => {
     let attempt = 1
-    const left = () => Math.max(0, move.until - pool.now())
+    const left = () => Math.max(0, move.until - runtime.now())
     const schedule = retrySchedule(maxHandoffRetries, Duration.millis(left())).pipe(
       Schedule.setInputType<HitlessError>(),
       // After an attempt that hung a wait leaves the next one its time, where there is so much.
@@ -235,7 +251,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
         { isFirst: attempt === 1, attempts: maxHandoffRetries + 2 - attempt, left: left() },
         limits
       )
-      return pool.replace(slot, move, Duration.millis(timeout))
+      return slot.replace(move, Duration.millis(timeout))
     })
     // What the breaker does not let through is tried when it does, if that is in time.
     const admission = Schedule.spaced(probedEvery).pipe(
@@ -249,7 +265,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
       ),
       Schedule.tap(({ duration }) =>
         Effect.sync(() =>
-          pool.log("Debug", "a handoff waits for the circuit of its target", {
+          runtime.log("Debug", "a handoff waits for the circuit of its target", {
             slot: slot.index,
             to: format(move.target),
             delay: Duration.format(duration)
@@ -269,7 +285,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
     Effect.withFiber((fiber) =>
       isTraced(fiber)
         ? traced(attempts(slot, move), "hitless.handoff", {
-          ...clientAttributes(move.target, pool.config.database),
+          ...clientAttributes(move.target, config.database),
           "hitless.handoff.from": format(move.retiring),
           "hitless.handoff.slot": slot.index
         })
@@ -277,15 +293,15 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
     )
 
   /** Hands one slot off, and on, until it does not have to move any more. */
-  const handOff = Effect.fnUntraced(function*(slot: Slot, queued: Move) {
-    if (slot.state._tag !== "Moving" || slot.state.move !== queued) {
+  const handOff = Effect.fnUntraced(function*(slot: Slot, queued: Moving) {
+    if (slot.state !== queued) {
       // While it waited here its connection was lost, and reconnecting leads to the target too; or a newer target came.
-      yield* publish({ _tag: "Superseded", ...base(slot, queued), duration: Duration.zero })
+      yield* publish({ _tag: "Superseded", ...base(slot, queued.move), duration: Duration.zero })
     }
     while (slot.state._tag === "Moving") {
       const moving = slot.state
       const { move, superseded } = moving
-      const startedAt = pool.now()
+      const startedAt = runtime.now()
       yield* publish({ _tag: "Started", ...base(slot, move) })
       // A newer target does not wait until the attempts at this one are over.
       const exit = yield* Effect.raceFirst(
@@ -297,17 +313,24 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
         ),
         Effect.result
       )
-      const ended = { ...base(slot, move), duration: Duration.millis(Math.round(pool.now() - startedAt)) }
+      const ended = { ...base(slot, move), duration: Duration.millis(Math.round(runtime.now() - startedAt)) }
       if (exit._tag === "Success") {
         yield* publish({ _tag: exit.success ? "Completed" : "Superseded", ...ended })
       } else if (slot.state === moving || slot.connection === undefined) {
-        pool.giveUp(slot, moving)
+        slot.giveUp(moving)
         yield* publish({ _tag: "Failed", ...ended, error: exit.failure })
       } else {
         yield* publish({ _tag: "Superseded", ...ended })
       }
     }
-  }, (handingOff, slot) => Effect.onExit(handingOff, (exit) => Effect.sync(() => pool.handBack(slot, exit))))
+  }, (handingOff, slot) =>
+    Effect.onExit(handingOff, (exit) => {
+      inHand.delete(slot)
+      if (slot.state._tag !== "Moving") return Effect.void
+      if (Exit.isFailure(exit)) return Effect.sync(() => slot.giveUp(slot.state as Moving))
+      // It was told to move on after the worker's last look.
+      return enqueue(slot, slot.state)
+    }))
 
   const worker: Effect.Effect<void> = Effect.gen(function*() {
     while (true) {
@@ -318,7 +341,7 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
           // Its slot has been given back; those that wait in the queue still need a worker.
           Effect.catchCause(
             handOff(...taken.value),
-            (cause) => Effect.sync(() => pool.log("Error", "a handoff broke off", { why: endOf(cause) }))
+            (cause) => Effect.sync(() => runtime.log("Error", "a handoff broke off", { why: endOf(cause) }))
           ),
           Effect.sync(() => {
             active--
@@ -338,26 +361,28 @@ export const make = Effect.fnUntraced(function*(pool: Pool): Effect.fn.Return<Ha
     return FiberSet.run(workers, Effect.onError(worker, () => Effect.sync(() => alive--)))
   })
 
-  const enqueue = Effect.fnUntraced(function*(slot: Slot, move: Move) {
+  const enqueue = Effect.fnUntraced(function*(slot: Slot, moving: Moving): Effect.fn.Return<void> {
+    inHand.add(slot)
     const waited = Queue.isFullUnsafe(queue)
     if (waited) {
-      pool.log("Warn", "the handoff queue is full, a handoff waits for room", {
+      runtime.log("Warn", "the handoff queue is full, a handoff waits for room", {
         slot: slot.index,
         size: handoffQueueSize
       })
     }
-    yield* publish({ _tag: "Queued", ...base(slot, move), waited })
-    const offer = Effect.andThen(Queue.offer(queue, [slot, move]), employ)
+    yield* publish({ _tag: "Queued", ...base(slot, moving.move), waited })
+    const offer = Effect.andThen(Queue.offer(queue, [slot, moving]), employ)
     // The queue keeps the order of those that wait, and a slot that waits does not ask again.
     yield* waited ? FiberSet.run(waiting, offer, { startImmediately: true }) : offer
   })
 
-  yield* Stream.fromQueue(pool.moves).pipe(
-    Stream.runForEach((move) =>
-      Effect.suspend(() => Effect.forEach(pool.follow(move), ([slot, move]) => enqueue(slot, move), { discard: true }))
-    ),
-    Effect.forkScoped
-  )
+  const follow = Effect.fnUntraced(function*(move: Move) {
+    // All of them first: an event's subscriber may look at the others.
+    const following = Array.from(slotsAt(move.retiring)).filter((slot) => slot.follow(move) && !inHand.has(slot))
+    for (const slot of following) if (slot.state._tag === "Moving") yield* enqueue(slot, slot.state)
+  })
+
+  yield* Effect.forkScoped(Stream.runForEach(moves, follow))
 
   return { events: hub.stream, last: () => last }
 })
@@ -380,19 +405,19 @@ const broken = ({ target }: Move, cause: Cause.Cause<unknown>): HitlessError =>
     })
   })
 
-const report = (pool: Pool, event: HandoffEvent): void => {
+const report = (log: Log, event: HandoffEvent): void => {
   const { from, slot, to } = event
   switch (event._tag) {
     case "Queued":
     case "Started":
     case "Superseded":
-      return pool.log("Debug", `handoff ${event._tag.toLowerCase()}`, { slot, from, to })
+      return log("Debug", `handoff ${event._tag.toLowerCase()}`, { slot, from, to })
     case "Retried":
-      return pool.log("Info", "a handoff attempt failed", { slot, from, to, why: event.error.message })
+      return log("Info", "a handoff attempt failed", { slot, from, to, why: event.error.message })
     case "Completed":
-      return pool.log("Info", "handoff completed", { slot, from, to, duration: Duration.format(event.duration) })
+      return log("Info", "handoff completed", { slot, from, to, duration: Duration.format(event.duration) })
     case "Failed":
-      return pool.log("Error", "handoff failed, the slot keeps the connection it has", {
+      return log("Error", "handoff failed, the slot keeps the connection it has", {
         slot,
         from,
         to,

@@ -18,20 +18,24 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import type * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import * as Config from "./Config.ts"
-import { format } from "./Endpoint.ts"
+import { type Endpoint, format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
 import type { HitlessError } from "./HitlessError.ts"
 import { copyOf, isPlain, refusalOf, refused, takeBytes } from "./internal/commands.ts"
-import * as Dedicated from "./internal/dedicated.ts"
+import { Dialer } from "./internal/dialer.ts"
 import { isDurationInput } from "./internal/duration.ts"
 import { nameOf, Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
+import * as Runtime from "./internal/runtime.ts"
+import type { Slot, Surroundings } from "./internal/slot.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
+import * as Maintenance from "./Maintenance.ts"
 import type { Notification } from "./Notifications.ts"
-import * as Pool from "./Pool.ts"
+import { Pool } from "./Pool.ts"
+import * as PubSub from "./PubSub.ts"
+import * as Reservation from "./Reservation.ts"
 import type { Arg } from "./Resp.ts"
 import type { Transport } from "./Transport.ts"
 
@@ -84,8 +88,8 @@ export interface Status {
   }>
   readonly slots: ReadonlyArray<{
     readonly index: number
-    /** Whether it has a connection, one that a handoff replaces, none any more or none yet. */
-    readonly state: "Serving" | "Moving" | "Reconnecting" | "Empty"
+    /** Whether it has no connection yet, has one, one that a handoff replaces, lost it, or is closed. */
+    readonly state: "Empty" | "Serving" | "Moving" | "Reconnecting" | "Closed"
     readonly endpoint: string | undefined
     /** The target, while the slot is moving. */
     readonly target: string | undefined
@@ -203,13 +207,21 @@ const takeBatch = (kind: RequestKind, commands: unknown): Array<Words> | Hitless
   return batch
 }
 
-const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["Service"] => {
-  const commandTimeout = Duration.toMillis(pool.config.commandTimeout)
-  const attributes = clientAttributes(pool.config.endpoint, pool.config.database)
+/** The rooms of one client. */
+interface Client {
+  readonly around: Surroundings
+  readonly pool: Pool
+  readonly handoff: Handoff.Handoff
+}
+
+const makeService = (client: Client): HitlessRedis["Service"] => {
+  const { around: { maintenance, runtime: { config } }, handoff, pool } = client
+  const commandTimeout = Duration.toMillis(config.commandTimeout)
+  const attributes = clientAttributes(config.endpoint, config.database)
 
   const refuse = (refusal: HitlessError): Effect.Effect<never, HitlessError> =>
     Effect.suspend(() => {
-      pool.onFailed(refusal)
+      pool.owner.onFailed(refusal)
       return Effect.fail(refusal)
     })
 
@@ -226,7 +238,7 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
         return refuse(refused(nameOf(kind, words), "CurrentCommandTimeout must be a positive duration"))
       }
       const command = Effect.callback<A, HitlessError>((resume) => {
-        const request = new Request(pool, kind, words, batch, bytes, timeout, pool.turn(), resume as Resume)
+        const request = new Request(pool.owner, kind, words, batch, bytes, timeout, pool.turn(), resume as Resume)
         pool.accept(request)
         return request
       })
@@ -267,29 +279,31 @@ const makeService = (pool: Pool.Pool, handoff: Handoff.Handoff): HitlessRedis["S
     sendBytes: (...args) => submitCommand(args, true),
     pipeline: (commands) => submitBatch("pipeline", commands),
     transaction: (commands) => submitBatch("transaction", commands),
-    notifications: pool.notifications.stream,
+    notifications: maintenance.notifications,
     handoffs: handoff.events,
-    status: Effect.sync(() => statusOf(pool, handoff))
+    status: Effect.sync(() => statusOf(client))
   })
 }
 
-const statusOf = (pool: Pool.Pool, handoff: Handoff.Handoff): Status => {
-  const now = pool.now()
-  const windows = pool.timeouts.open(now)
+const statusOf = ({ around: { dialer, maintenance, runtime }, handoff, pool }: Client): Status => {
+  const now = runtime.now()
+  const windows = maintenance.timeouts.open(now)
   const serving = pool.slots.filter((slot) => slot.connection !== undefined)
-  const is = (tag: Pool.SlotState["_tag"]) => pool.slots.some((slot) => slot.state._tag === tag)
+  const is = (tag: Slot["state"]["_tag"]) => pool.slots.some((slot) => slot.state._tag === tag)
   return {
     health: serving.length === 0
       ? "down"
       : is("Reconnecting") || pool.isRefused(now) ||
-          pool.slots.some(({ failedMove }) => failedMove !== undefined && now < failedMove.until)
+          pool.slots.some(({ state }) =>
+            state._tag === "Serving" && state.gaveUp !== undefined && now < state.gaveUp.until
+          )
       ? "degraded"
       : windows.length > 0 || is("Moving")
       ? "maintenance"
       : "ok",
-    mode: pool.config.maintenance.mode,
+    mode: runtime.config.maintenance.mode,
     protocol: serving[0]?.connection?.protocol,
-    endpoints: Array.from(pool.support, ([endpoint, { support }]) => ({
+    endpoints: Array.from(dialer.supports, ([endpoint, support]) => ({
       endpoint,
       support: support._tag === "Supported" ? "supported" : support._tag === "Refused" ? "refused" : "unknown",
       words: support._tag === "Refused" ? support.words : undefined
@@ -299,9 +313,9 @@ const statusOf = (pool: Pool.Pool, handoff: Handoff.Handoff): Status => {
       state: state._tag,
       endpoint: connection?.address,
       target: state._tag === "Moving" ? format(state.move.target) : undefined,
-      load: connection?.load ?? 0
+      load: connection?.backlog.commands ?? 0
     })),
-    draining: pool.drainingCount,
+    draining: pool.draining.size,
     pending: pool.outstanding,
     windows: windows.map(({ endsAt, label, subject }) => ({ label, subject, endsIn: Duration.millis(endsAt - now) })),
     lastHandoff: handoff.last()
@@ -310,22 +324,14 @@ const statusOf = (pool: Pool.Pool, handoff: Handoff.Handoff): Status => {
 
 const toRedisError = (cause: HitlessError): Redis.RedisError => new Redis.RedisError({ cause })
 
-// A subscriber that lost its connection subscribes again; what is published in between is missed.
-const resubscribe = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")]).pipe(
-  Schedule.jittered
-)
-
-/** Between the end of one subscription's connection and the next, so that a server which hangs up is not stormed. */
-const pause = Duration.millis(100)
-
-const makeRedis = (pool: Pool.Pool, service: HitlessRedis["Service"]) =>
+const makeRedis = (around: Surroundings, service: HitlessRedis["Service"]) =>
   Redis.make({
     send: <A>(command: string, ...args: ReadonlyArray<string>) =>
       Effect.mapError(service.send<A>(command, args), toRedisError),
     connect: Effect.gen(function*() {
       const scope = yield* Scope.make()
       // Effect's pool of reserved connections acquires uninterruptibly: a close would wait for a dial that hangs.
-      const send = yield* Effect.interruptible(Scope.provide(Dedicated.reserve(pool), scope)).pipe(
+      const send = yield* Effect.interruptible(Scope.provide(Reservation.make(around), scope)).pipe(
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
       return {
@@ -334,21 +340,35 @@ const makeRedis = (pool: Pool.Pool, service: HitlessRedis["Service"]) =>
         close: Scope.close(scope, Exit.void)
       }
     }).pipe(Effect.mapError(toRedisError)),
-    subscribe: (channel, onMessage) => {
-      const open = Effect.mapError(
-        Dedicated.subscribe(pool, channel, (channel, message) => onMessage({ channel, message })),
-        toRedisError
+    subscribe: (channel, onMessage) =>
+      PubSub.subscribe(around, channel, (channel, message) => onMessage({ channel, message })).pipe(
+        Effect.mapError(toRedisError),
+        Effect.as(Effect.never)
       )
-      const again = Effect.andThen(Effect.retry(Effect.scoped(Effect.flatten(open)), resubscribe), Effect.sleep(pause))
-      return Effect.map(open, (ended) => Effect.andThen(ended, Effect.forever(again)))
-    }
   })
 
+/** Makes the rooms of a client, in the order in which they stand on each other, and connects it once. */
 const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
-  const config = yield* Config.decode(options)
-  const pool = yield* Pool.make(config)
-  const handoff = yield* Handoff.make(pool)
-  return { pool, service: makeService(pool, handoff) }
+  const runtime = yield* Runtime.make(yield* Config.decode(options))
+  const maintenance = yield* Maintenance.make(runtime)
+  const dialer = new Dialer(runtime, maintenance)
+  const slots = new Set<Slot>()
+  const around: Surroundings = { runtime, maintenance, dialer, slots }
+  const pool = new Pool(around, { kind: "shared", size: runtime.config.poolSize })
+  yield* Effect.addFinalizer(() =>
+    runtime.close(
+      () => {
+        dialer.supports.clear()
+        pool.refuse()
+      },
+      Effect.andThen(pool.drain(), maintenance.end)
+    )
+  )
+  yield* pool.open()
+  const slotsAt = (endpoint: Endpoint) => Array.from(slots).filter((slot) => slot.isAt(endpoint))
+  const handoff = yield* Handoff.make(runtime, { moves: maintenance.moves, slotsAt })
+  const client: Client = { around, pool, handoff }
+  return { around, service: makeService(client) }
 })
 
 /**
@@ -383,7 +403,7 @@ export const layer = (
 ): Layer.Layer<HitlessRedis | Redis.Redis, HitlessError | Config.ConfigError, Transport> =>
   Layer.effectContext(
     Effect.gen(function*() {
-      const { pool, service } = yield* build(options)
-      return Context.make(HitlessRedis, service).pipe(Context.add(Redis.Redis, yield* makeRedis(pool, service)))
+      const { around, service } = yield* build(options)
+      return Context.make(HitlessRedis, service).pipe(Context.add(Redis.Redis, yield* makeRedis(around, service)))
     })
   )

@@ -3,8 +3,8 @@
  *
  * Counters and histograms are updated when something happens; gauges are read from the live client when a snapshot is
  * taken, so that an idle client does no work and the hot path pays nothing. All series carry
- * `db.client.connection.pool.name`: the configured `clientName`, else the endpoint; two clients of one name share
- * their counters, and the gauges are those of the one made last. Durations are in seconds, as OpenTelemetry has them.
+ * `db.client.connection.pool.name`: the configured `clientName`, else the endpoint; clients of one name share their series,
+ * and their gauges are sums. Durations are in seconds, as OpenTelemetry has them.
  * This module never decides anything.
  *
  * @since 0.1.0
@@ -197,12 +197,24 @@ export interface Observed {
   readonly pendingRequests: () => number
 }
 
+/** The readings that add up to one gauge, of however many pools and clients. */
+interface Gauge {
+  readonly readings: Set<() => number>
+  readonly registration: Metric.Registration
+}
+
+/** The gauges in each registry, by metric and attributes. */
+const gaugesOf = new WeakMap<object, Map<string, Gauge>>()
+
 /** Feeds the metrics of one client. Every method is synchronous and cheap. @internal */
 export class Recorder {
   readonly recordsOperations: boolean
   private readonly context: Context.Context<never>
   private readonly attributes: Record<string, string>
-  private readonly registrations: Array<Metric.Registration> = []
+  private readonly extra: Readonly<Record<string, string>>
+  private readonly gauges: Map<string, Gauge>
+  /** What ends each of its readings. */
+  private readonly readings = new Set<() => void>()
   /** The series of operations by name. Made anew for each command, they cost more than the rest of it. */
   private readonly operations = new Map<string, Metric.Histogram<number>>()
   /** The series of failures by type: they come by the hundred thousand when they come. */
@@ -212,17 +224,27 @@ export class Recorder {
     this.context = context
     this.attributes = { "db.client.connection.pool.name": poolName }
     this.recordsOperations = Context.get(context, OperationDurations)
+    this.extra = Context.get(context, Metric.CurrentMetricAttributes)
+    const registry = Context.get(context, Metric.MetricRegistry)
+    const known = gaugesOf.get(registry)
+    this.gauges = known ?? new Map()
+    if (known === undefined) gaugesOf.set(registry, this.gauges)
   }
 
-  /** Shows live values as gauges until `close`. */
-  observe(observed: Observed): void {
-    this.gauge(connectionCount, observed.usedConnections, { "db.client.connection.state": "used" })
-    this.gauge(connectionCount, observed.idleConnections, { "db.client.connection.state": "idle" })
-    this.gauge(connectionCount, observed.drainingConnections, { "db.client.connection.state": "draining" })
-    this.gauge(pendingRequests, observed.pendingRequests)
+  /** Adds live values to the gauges, until `close` or until the effect of what it returns. */
+  observe(observed: Observed): () => void {
+    const ends = [
+      this.gauge(connectionCount, observed.usedConnections, { "db.client.connection.state": "used" }),
+      this.gauge(connectionCount, observed.idleConnections, { "db.client.connection.state": "idle" }),
+      this.gauge(connectionCount, observed.drainingConnections, { "db.client.connection.state": "draining" }),
+      this.gauge(pendingRequests, observed.pendingRequests)
+    ]
+    return () => {
+      for (const end of ends) end()
+    }
   }
 
-  /** Shows the handoff workers as gauges until `close`. */
+  /** Adds the handoff workers to the gauges until `close`. */
   observeHandoffs(observed: {
     readonly queueDepth: () => number
     readonly activeWorkers: () => number
@@ -277,7 +299,7 @@ export class Recorder {
 
   /** Removes the gauges of this client; counters and histograms keep what they counted. */
   close(): void {
-    for (const registration of this.registrations) registration.remove()
+    for (const end of this.readings) end()
   }
 
   private update<State>(
@@ -295,13 +317,33 @@ export class Recorder {
     return Metric.withAttributes(metric, { ...this.attributes, ...attributes })
   }
 
-  private gauge(metric: Metric.Gauge<number>, read: () => number, attributes?: Record<string, string>): void {
-    this.registrations.push(
-      Metric.registerUnsafe(this.series(metric, attributes), this.context, {
-        get: () => ({ value: read() }),
-        update: () => {},
-        modify: () => {}
-      })
-    )
+  private gauge(metric: Metric.Gauge<number>, read: () => number, attributes?: Record<string, string>): () => void {
+    const key = JSON.stringify([metric.id, { ...this.attributes, ...attributes }, this.extra])
+    const gauge = this.gauges.get(key) ?? this.register(metric, attributes)
+    this.gauges.set(key, gauge)
+    gauge.readings.add(read)
+    const end = () => {
+      this.readings.delete(end)
+      gauge.readings.delete(read)
+      if (gauge.readings.size > 0) return
+      gauge.registration.remove()
+      this.gauges.delete(key)
+    }
+    this.readings.add(end)
+    return end
+  }
+
+  private register(metric: Metric.Gauge<number>, attributes: Record<string, string> | undefined): Gauge {
+    const readings = new Set<() => number>()
+    const registration = Metric.registerUnsafe(this.series(metric, attributes), this.context, {
+      get: () => {
+        let value = 0
+        for (const read of readings) value += read()
+        return { value }
+      },
+      update: () => {},
+      modify: () => {}
+    })
+    return { readings, registration }
   }
 }

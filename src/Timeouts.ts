@@ -40,6 +40,17 @@ export interface Window {
   readonly endsAt: number
 }
 
+/**
+ * What a command waits on: a connection (`subject`), and the endpoint to which it leads.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Subject {
+  readonly subject: string
+  readonly address: string
+}
+
 type Completion = Migrated | FailedOver | SlotsMigrated
 
 /** A window as it is kept: announcements that come after it can prolong it. */
@@ -64,7 +75,7 @@ const mostCloses = 4096
 const rememberedCompletions = 64
 
 /**
- * The windows of one pool.
+ * The windows of one client.
  *
  * @category models
  * @since 0.1.0
@@ -169,20 +180,19 @@ export class Timeouts {
   }
 
   /**
-   * The window in force for a connection, as named in errors; `undefined` when there is none. For a command that has no
-   * connection (no `endpoint`) any window counts: what is announced may be why.
+   * The window in force for a connection, as named in errors; `undefined` when there is none. For a command that waits for
+   * a connection (no `subject`) any window counts: what is announced may be why.
    */
-  inForce(endpoint: string | undefined, connection: string | undefined, now: number): Window | undefined {
+  inForce(subject: Subject | undefined, now: number): Window | undefined {
     this.expire(now)
-    if (endpoint === undefined) return firstOf(this.windows)
-    const there = firstOf(this.of(endpoint))
-    const here = connection === undefined ? undefined : firstOf(this.of(connection))
+    if (subject === undefined) return firstOf(this.windows)
+    const there = firstOf(this.of(subject.address))
+    const here = firstOf(this.of(subject.subject))
     return there === undefined || (here !== undefined && here.openedAt < there.openedAt) ? here : there
   }
 
   /**
-   * The deadline of a command that started at `startedAt` with `timeout` milliseconds, on a connection to `endpoint`, or
-   * on none.
+   * The deadline of a command that started at `startedAt` with `timeout` milliseconds, on a connection or on none.
    *
    * A command that lived in a window which has closed has its own timeout again, counted from the close: the reply it
    * waits for was held up until then.
@@ -190,15 +200,14 @@ export class Timeouts {
   deadline(
     startedAt: number,
     timeout: number,
-    endpoint: string | undefined,
-    connection: string | undefined,
+    subject: Subject | undefined,
     now: number
   ): number {
     const own = startedAt + timeout
     if (this.relaxed === undefined || timeout >= this.relaxed) return own
     const longest = startedAt + this.relaxed
-    if (this.inForce(endpoint, connection, now) !== undefined) return longest
-    const closedAt = this.lastClosed(endpoint, connection)
+    if (this.inForce(subject, now) !== undefined) return longest
+    const closedAt = this.lastClosed(subject)
     return closedAt > startedAt ? Math.min(longest, closedAt + timeout) : own
   }
 
@@ -226,9 +235,9 @@ export class Timeouts {
     }
   }
 
-  private lastClosed(endpoint: string | undefined, connection: string | undefined): number {
-    if (endpoint === undefined) return this.latestClose
-    return Math.max(this.closedAt.get(endpoint) ?? -Infinity, this.closedAt.get(connection ?? "") ?? -Infinity)
+  private lastClosed(subject: Subject | undefined): number {
+    if (subject === undefined) return this.latestClose
+    return Math.max(this.closedAt.get(subject.address) ?? -Infinity, this.closedAt.get(subject.subject) ?? -Infinity)
   }
 
   private of(subject: string): ReadonlySet<Open> {

@@ -68,6 +68,7 @@ const withSockets = (change: (socket: Socket.Socket) => Socket.Socket) =>
 const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owner> = {}) {
   const closes: Array<HitlessError.HitlessErrorReason> = []
   const owner: Owner = {
+    isShared: false,
     onPush: () => {},
     onLess: () => {},
     onUnowed: () => false,
@@ -91,7 +92,6 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
     timeout: Duration.seconds(5),
     commandTimeout: 5000,
     timeouts: new Timeouts(undefined, () => {}),
-    shared: false,
     owner
   }).pipe(Effect.provide(NodeTransport.layer))
   const requestOwner: RequestOwner = {

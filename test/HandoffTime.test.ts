@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
-import { Config, Handoff, type HitlessError, HitlessRedis } from "hitless"
+import { type Config, Handoff, type HitlessError, HitlessRedis } from "hitless"
 import { NodeTransport } from "hitless/node"
 import { decode } from "hitless/Notifications"
 import { MaintenancePlan, Rehearsal } from "hitless/testing"
@@ -33,6 +33,7 @@ import {
   story,
   until
 } from "./support/rehearsal.ts"
+import { makeRooms } from "./support/rooms.ts"
 
 const impatient = { commandTimeout: "150 millis" } as const
 
@@ -652,58 +653,57 @@ describe("a worker whose handoff breaks", () => {
 
   /** Pool and handoffs of a client with two slots and one worker, and what happened to the handoffs. */
   const client = Effect.gen(function*() {
-    const config = yield* Config.decode({
+    const rooms = yield* makeRooms({
       host: MaintenancePlan.databaseName,
       poolSize: 2,
       maintenance: { logLevel: "Error", handoffTimeout: "10 seconds", maxHandoffRetries: 0 }
     })
-    const pool = yield* Pool.make(config)
+    const { maintenance, pool, runtime, slotsAt } = rooms
     const deployment = yield* SimulatedRedis
     yield* deployment.latency("a", "20 millis")
-    yield* Effect.forEach(upTo(4 * Pool.busyAt), () => ping(pool), { concurrency: "unbounded", discard: true }).pipe(
+    yield* Effect.forEach(upTo(4 * Pool.busyAt), () => ping(rooms), { concurrency: "unbounded", discard: true }).pipe(
       Effect.forkChild
     )
     yield* advance("1 second")
     yield* deployment.latency("a", 0)
     assert.strictEqual(pool.slots.filter(({ connection }) => connection !== undefined).length, 2)
     const happened: Array<Handoff.HandoffEvent> = []
-    const handoff = yield* Handoff.make(pool)
+    const handoff = yield* Handoff.make(runtime, { moves: maintenance.moves, slotsAt })
     yield* Effect.forkChild(
       Stream.runForEach(handoff.events, (event) => Effect.sync(() => happened.push(event))),
       { startImmediately: true }
     )
-    return { pool, happened }
+    return { ...rooms, happened }
   })
 
-  const ping = (pool: Pool.Pool) =>
+  type Rooms = Effect.Success<ReturnType<typeof makeRooms>>
+
+  const ping = ({ pool, runtime }: Rooms) =>
     Effect.callback<unknown, HitlessError.HitlessError>((resume) => {
-      pool.submit(new Request(pool, "command", ["PING"], undefined, false, 3000, pool.now(), resume))
+      pool.accept(new Request(pool.owner, "command", ["PING"], undefined, false, 3000, runtime.now(), resume))
     })
 
   /** Breaks the attempts, or the telling of what happened, as often as it says. */
-  const breaks: Readonly<Record<string, (pool: Pool.Pool, times: number) => void>> = {
-    "because an attempt dies": (pool, times) => failing(pool, times, Effect.die("secret")),
-    "because an attempt throws": (pool, times) =>
-      failing(
-        pool,
-        times,
-        Effect.suspend(boom)
-      ),
-    "because an attempt is interrupted": (pool, times) => failing(pool, times, Effect.interrupt),
-    "because it cannot tell that it began": (pool, times) => silent(pool, times, "handoff started"),
-    "because it cannot tell that it ended": (pool, times) => silent(pool, times, "handoff completed")
+  const breaks: Readonly<Record<string, (rooms: Rooms, times: number) => void>> = {
+    "because an attempt dies": (rooms, times) => failing(rooms, times, Effect.die("secret")),
+    "because an attempt throws": (rooms, times) => failing(rooms, times, Effect.suspend(boom)),
+    "because an attempt is interrupted": (rooms, times) => failing(rooms, times, Effect.interrupt),
+    "because it cannot tell that it began": (rooms, times) => silent(rooms, times, "handoff started"),
+    "because it cannot tell that it ended": (rooms, times) => silent(rooms, times, "handoff completed")
   }
 
-  const failing = (pool: Pool.Pool, times: number, how: Effect.Effect<never>) => {
-    const replace = pool.replace.bind(pool)
+  const failing = ({ pool }: Rooms, times: number, how: Effect.Effect<never>) => {
     let left = times
-    pool.replace = (...args) => left-- > 0 ? how : replace(...args)
+    for (const slot of pool.slots) {
+      const replace = slot.replace.bind(slot)
+      slot.replace = (...args) => left-- > 0 ? how : replace(...args)
+    }
   }
 
-  const silent = (pool: Pool.Pool, times: number, message: string) => {
-    const { log } = pool
+  const silent = ({ runtime }: Rooms, times: number, message: string) => {
+    const { log } = runtime
     let left = times
-    Object.assign(pool, {
+    Object.assign(runtime, {
       log: (...line: Parameters<typeof log>) => line[1] === message && left-- > 0 ? boom() : log(...line)
     })
   }
@@ -713,8 +713,9 @@ describe("a worker whose handoff breaks", () => {
   for (const [why, broken] of Object.entries(breaks)) {
     it.effect(`${why} gives its slot back and goes on: later moves are followed`, () =>
       Effect.gen(function*() {
-        const { happened, pool } = yield* client
-        broken(pool, 2)
+        const rooms = yield* client
+        const { happened, pool } = rooms
+        broken(rooms, 2)
         yield* begin(
           announceMove(0, 1, 30, addresses.b),
           { step: "push", at: "20 seconds", node: "a", elements: ["MOVING", 2, 30, addresses.c] },
@@ -722,7 +723,7 @@ describe("a worker whose handoff breaks", () => {
         )
         yield* advance("10 seconds")
         const told = why.includes("attempt")
-        assert.isTrue(pool.slots.every(({ handingOff, state }) => !handingOff && state._tag === "Serving"))
+        assert.isTrue(pool.slots.every(({ state }) => state._tag === "Serving"))
         assert.strictEqual(happened.filter(({ _tag }) => _tag === "Failed").length, told ? 2 : 0)
         assert.notInclude(JSON.stringify(happened.flatMap((event) => "error" in event ? [event.error] : [])), "secret")
         yield* advance("20 seconds")

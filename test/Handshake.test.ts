@@ -12,12 +12,12 @@ import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import { Config, HitlessRedis } from "hitless"
+import { type Config, HitlessRedis } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
-import * as Pool from "../src/Pool.ts"
 import { waitUntil } from "./support/deployment.ts"
 import { answerHandshake, type RawConnection, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
+import { makeRooms } from "./support/rooms.ts"
 
 const host = "127.0.0.1"
 
@@ -477,12 +477,15 @@ describe("protocol", () => {
 describe("a connection", () => {
   const knowsHello = Effect.fnUntraced(function*(answer: Answer, protocol: Config.Protocol = "auto") {
     const { connections, port } = yield* peer(answer)
-    const config = yield* Config.decode({ host, port, poolSize: 1, maintenance, protocol })
-    const pool = yield* Effect.provide(Pool.make(config), NodeTransport.layer)
-    const first = pool.slots[0]!.connection?.knowsHello
+    const { pool } = yield* Effect.provide(
+      makeRooms({ host, port, poolSize: 1, maintenance, protocol }),
+      NodeTransport.layer
+    )
+    const slot = pool.slots[0]!
+    const first = slot.connection
     yield* drop(connections)
-    yield* waitUntil(Effect.sync(() => pool.slots[0]!.generation === 2))
-    return [first, pool.slots[0]!.connection?.knowsHello]
+    yield* waitUntil(Effect.sync(() => slot.connection !== undefined && slot.connection !== first))
+    return [first?.peer.knowsHello, slot.connection?.peer.knowsHello]
   })
 
   it.live("tells whether its peer has shown that it knows HELLO", () =>

@@ -50,7 +50,8 @@ const make = () => {
     calls[delta === 1 ? "opened" : "closed"]++
   })
   for (let i = 0; i < 100; i++) timeouts.onClose(`#${i}`, () => calls.reviews++)
-  const isRelaxed = (now: number) => timeouts.deadline(now, 3000, "a:1", "#1", now) === now + 10_000
+  const isRelaxed = (now: number) =>
+    timeouts.deadline(now, 3000, { address: "a:1", subject: "#1" }, now) === now + 10_000
   return { timeouts, calls, isRelaxed }
 }
 
@@ -109,7 +110,7 @@ describe("windows in a storm", () => {
       [`FAILING_OVER ${storm + 1}`, "a:1"],
       ["MIGRATING 1", "b:1"]
     ])
-    assert.strictEqual(timeouts.inForce("b:1", undefined, 0)?.label, "MIGRATING 1")
+    assert.strictEqual(timeouts.inForce({ address: "b:1", subject: "#1" }, 0)?.label, "MIGRATING 1")
   })
 
   it("that open and close in turn leave nothing behind", () => {
@@ -122,8 +123,8 @@ describe("windows in a storm", () => {
     assert.deepStrictEqual(timeouts.open(storm), [])
     assert.deepStrictEqual([calls.opened, calls.closed], [storm, storm])
     // The close is still known to a command that lived in the last of them.
-    assert.strictEqual(timeouts.deadline(0, 3000, "a:1", "#1", storm), 10_000)
-    assert.strictEqual(timeouts.deadline(storm - 1, 3000, undefined, undefined, storm), storm + 3000)
+    assert.strictEqual(timeouts.deadline(0, 3000, { address: "a:1", subject: "#1" }, storm), 10_000)
+    assert.strictEqual(timeouts.deadline(storm - 1, 3000, undefined, storm), storm + 3000)
   })
 
   it("on connections are forgotten with them, one by one", () => {
@@ -132,7 +133,7 @@ describe("windows in a storm", () => {
     assert.strictEqual(timeouts.open(0).length, storm)
     for (let i = 0; i < storm; i++) timeouts.forget(`#${i}`)
     assert.deepStrictEqual([timeouts.open(0), timeouts.nextEnd, calls.closed], [[], Infinity, storm])
-    assert.strictEqual(timeouts.deadline(-1, 3000, undefined, undefined, 0), 2999)
+    assert.strictEqual(timeouts.deadline(-1, 3000, undefined, 0), 2999)
   })
 })
 

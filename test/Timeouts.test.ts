@@ -8,6 +8,7 @@ import * as Timeouts from "../src/Timeouts.ts"
 
 const endpoint = "a:1"
 const connection = "#1"
+const at = { address: endpoint, subject: connection }
 
 const notification = (elements: ReadonlyArray<unknown>, from = endpoint) =>
   Result.getOrThrow(Notifications.decode(elements, from) ?? Result.fail("not about maintenance"))
@@ -29,7 +30,7 @@ const make = (relaxed: Duration.Duration = Duration.seconds(10)) => {
     labels: (now: number) => timeouts.open(now).map((window) => window.label),
     /** Milliseconds from the start of a command with a timeout of three seconds to its deadline. */
     allowed: (startedAt: number, now: number, timeout = 3000) =>
-      timeouts.deadline(startedAt, timeout, endpoint, connection, now) - startedAt
+      timeouts.deadline(startedAt, timeout, at, now) - startedAt
   }
 }
 
@@ -172,10 +173,10 @@ describe("Timeouts", () => {
       const { notify, timeouts } = make()
       notify(["MIGRATING", 1, 5, shards("1")], 0)
       notify(["MOVING", 2, 15, null], 0)
-      assert.strictEqual(timeouts.inForce(endpoint, connection, 0)?.label, "MIGRATING 1")
-      assert.strictEqual(timeouts.inForce(endpoint, connection, 15_000)?.label, "MOVING 2")
-      assert.isUndefined(timeouts.inForce(endpoint, connection, 25_000))
-      assert.isUndefined(timeouts.inForce("b:1", connection, 0))
+      assert.strictEqual(timeouts.inForce(at, 0)?.label, "MIGRATING 1")
+      assert.strictEqual(timeouts.inForce(at, 15_000)?.label, "MOVING 2")
+      assert.isUndefined(timeouts.inForce(at, 25_000))
+      assert.isUndefined(timeouts.inForce({ address: "b:1", subject: connection }, 0))
     })
   })
 
@@ -215,7 +216,7 @@ describe("Timeouts", () => {
     it("are relaxed for the announcing endpoint alone", () => {
       const { notify, timeouts } = make()
       notify(["MIGRATING", 1, 5, shards("1")], 0)
-      assert.strictEqual(timeouts.deadline(0, 3000, "b:1", connection, 0), 3000)
+      assert.strictEqual(timeouts.deadline(0, 3000, { address: "b:1", subject: connection }, 0), 3000)
     })
 
     it("count the own timeout from the close, for commands that lived in the window", () => {
@@ -255,7 +256,7 @@ describe("Timeouts", () => {
       timeouts.relaxAfterHandoff(connection, 1000, 0)
       assert.deepStrictEqual(timeouts.open(0), [])
       assert.strictEqual(timeouts.nextEnd, Infinity)
-      assert.strictEqual(timeouts.deadline(0, 3000, endpoint, connection, 0), 3000)
+      assert.strictEqual(timeouts.deadline(0, 3000, at, 0), 3000)
       assert.deepStrictEqual(changes, [])
     })
   })
@@ -266,7 +267,7 @@ describe("Timeouts", () => {
       timeouts.relaxAfterHandoff(connection, 20_000, 1000)
       assert.deepStrictEqual(changes, [`+ after handoff at ${connection}`])
       assert.strictEqual(allowed(1000, 1000), 10_000)
-      assert.strictEqual(timeouts.deadline(1000, 3000, endpoint, "#2", 1000), 4000)
+      assert.strictEqual(timeouts.deadline(1000, 3000, { address: endpoint, subject: "#2" }, 1000), 4000)
       assert.strictEqual(timeouts.nextEnd, 21_000)
       assert.strictEqual(allowed(20_999, 20_999), 10_000)
       assert.strictEqual(allowed(21_000, 21_000), 3000)
@@ -277,7 +278,7 @@ describe("Timeouts", () => {
       const { notify, timeouts } = make()
       timeouts.relaxAfterHandoff(connection, 20_000, 0)
       for (const name of ["MIGRATED", "FAILED_OVER", "SMIGRATED"]) notify([name, 9], 1)
-      assert.strictEqual(timeouts.inForce(endpoint, connection, 1)?.label, "after handoff")
+      assert.strictEqual(timeouts.inForce(at, 1)?.label, "after handoff")
     })
 
     it("nothing is relaxed where the duration is zero", () => {
@@ -315,11 +316,11 @@ describe("Timeouts", () => {
       let now = 0
       let seq = 0
       const check = () => {
-        const deadline = timeouts.deadline(startedAt, timeout, endpoint, connection, now)
+        const deadline = timeouts.deadline(startedAt, timeout, at, now)
         assert.isAtLeast(deadline, startedAt + timeout)
         assert.isAtMost(deadline, startedAt + Math.max(timeout, 10_000))
-        assert.strictEqual(timeouts.deadline(startedAt, Infinity, endpoint, connection, now), Infinity)
-        if (timeouts.inForce(endpoint, connection, now) !== undefined) {
+        assert.strictEqual(timeouts.deadline(startedAt, Infinity, at, now), Infinity)
+        if (timeouts.inForce(at, now) !== undefined) {
           assert.strictEqual(deadline, startedAt + Math.max(timeout, 10_000))
         }
       }

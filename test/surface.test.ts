@@ -37,7 +37,10 @@ const open = [
 
 const closed = [
   "hitless/Connection",
+  "hitless/Maintenance",
   "hitless/Pool",
+  "hitless/PubSub",
+  "hitless/Reservation",
   "hitless/Resp",
   "hitless/Timeouts",
   "hitless/internal/request",

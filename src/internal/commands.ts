@@ -203,6 +203,12 @@ export const refusalOf = (words: Words, shared: boolean): HitlessError | undefin
   return refusalBy(judge(whole), whole, shared)
 }
 
+/** Whether a command gives its connection state that no other has. @internal */
+export const altersConnection = (words: Words): boolean => {
+  const name = spelled(words[0])
+  return stateful.has(name) || stateful.has(`${name} ${spelled(words[1])}`)
+}
+
 /**
  * Whether a command is one of the many that have only to be sent: known by its name, and with text and numbers alone, so
  * that nothing of it is to be refused or copied. `false` says nothing. One short loop for these takes 3 % off the client's

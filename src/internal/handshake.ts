@@ -7,7 +7,6 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Credentials, EndpointType, Protocol } from "../Config.ts"
-import type { Support } from "../Connection.ts"
 import {
   AuthenticationFailed,
   ConnectFailed,
@@ -27,6 +26,12 @@ import type { Scrub } from "./secrets.ts"
  * @internal
  */
 export const library = { name: "hitless", version: "0.1.0" } as const
+
+/** What an endpoint answered when asked for maintenance notifications. @internal */
+export type Support =
+  | { readonly _tag: "Unknown" }
+  | { readonly _tag: "Supported"; readonly endpointType: EndpointType }
+  | { readonly _tag: "Refused"; readonly words: string }
 
 /** What a connection has to be before it serves. @internal */
 export interface Session {

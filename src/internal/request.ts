@@ -39,8 +39,8 @@ export interface RequestOwner {
   readonly onGivenUp?: (request: Request) => void
   /** The program's code threw that was told of the end: an observer of the fiber that waited, for one. */
   readonly onThrown: (thrown: unknown) => void
-  /** The request is over; `undefined` when nobody wants to know. */
-  readonly onSettled: RequestObserver | undefined
+  /** The request is over; `undefined` while nobody wants to know. */
+  onSettled: RequestObserver | undefined
 }
 
 /** @internal */

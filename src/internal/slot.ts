@@ -1,0 +1,470 @@
+/**
+ * The one place for a connection that can be replaced: shared, reserved and subscribing ones alike.
+ *
+ * - `Empty`: never needed so far.
+ * - `Serving`: its connection takes commands.
+ * - `Moving`: the same, while a handoff prepares the connection's successor.
+ * - `Reconnecting`: its connection was lost; a new one is dialled until it answers.
+ * - `Closed`: the end.
+ *
+ * Every fact about a slot is in its state, and every change of it goes through `transition`. Whoever uses a slot never
+ * notices which connection it holds; what has to be brought to a new one before it serves, and what becomes of requests
+ * that lost theirs, is up to the slot's tenant. A slot never chooses a request and never starts a handoff by itself.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { Connection, Owner } from "../Connection.ts"
+import { type Endpoint, format, isSameMove, type Move } from "../Endpoint.ts"
+import { ConnectFailed, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
+import type { Maintenance } from "../Maintenance.ts"
+import { type Dialer, isTurnedAway } from "./dialer.ts"
+import type { Request } from "./request.ts"
+import { finiteMillis, type Runtime } from "./runtime.ts"
+
+/** What is known about the connection that a slot holds; times are elapsed milliseconds. */
+interface Held {
+  readonly connection: Connection
+  readonly since: number
+  /** How many of the slot's connections before it, in a row, were lost soon after they were made. */
+  readonly soonLost: number
+  /** Until when its connections are relaxed after a handoff. */
+  readonly relaxedUntil: number
+}
+
+/** @internal */
+export interface Serving extends Held {
+  readonly _tag: "Serving"
+  /** The move whose attempts are used up: the connection serves until the server closes it. */
+  readonly gaveUp: Move | undefined
+  /** Whether a fresh connection is being dialled in place of this one, which still lives. */
+  readonly isRenewing: boolean
+}
+
+/** @internal */
+export interface Moving extends Held {
+  readonly _tag: "Moving"
+  readonly move: Move
+  /** Done when a newer move takes this one's place. */
+  readonly superseded: Deferred.Deferred<void>
+}
+
+/** @internal */
+export interface Reconnecting extends Omit<Held, "connection" | "since"> {
+  readonly _tag: "Reconnecting"
+  /** Where the lost connection led, as `host:port`. */
+  readonly from: string
+}
+
+/** What a slot holds. @internal */
+export type SlotState =
+  | { readonly _tag: "Empty" }
+  | Serving
+  | Moving
+  | Reconnecting
+  | { readonly _tag: "Closed" }
+
+const legal: Record<SlotState["_tag"], ReadonlyArray<SlotState["_tag"]>> = {
+  Empty: ["Serving", "Closed"],
+  Serving: ["Serving", "Moving", "Reconnecting", "Closed"],
+  Moving: ["Serving", "Moving", "Reconnecting", "Closed"],
+  Reconnecting: ["Serving", "Closed"],
+  Closed: []
+}
+
+/** What a slot is for. @internal */
+export type SlotKind = "shared" | "reserved" | "subscriber"
+
+/** Who uses a slot. Every call is synchronous but for the effects. @internal */
+export interface Tenant {
+  readonly kind: SlotKind
+  /** Connections that have a successor and deliver what they owe. */
+  readonly draining: Set<Connection>
+  /** Brings to a connection what it needs before it takes the place of `old`, if there is one; failing gives it up. */
+  readonly restore?: (next: Connection, old: Connection | undefined) => Effect.Effect<void, HitlessError>
+  /**
+   * Whether its connection has state that no other would have: then it does not move, and losing it is the slot's end.
+   */
+  readonly isBound?: (() => boolean) | undefined
+  /** Done as soon as somebody waits for a connection, which makes the slot dial sooner. */
+  readonly awaited: Effect.Effect<void>
+  /** The slot has another connection, or none. */
+  readonly onChange: () => void
+  /** A connection was installed and takes requests. */
+  readonly onServing: () => void
+  /** No connection could be made. */
+  readonly onDialFailed: (reason: HitlessErrorReason) => void
+  /** Requests that a connection handed back unwritten, because it has a successor. */
+  readonly onUnwritten: (requests: ReadonlyArray<Request>) => void
+  /** Requests that a connection had when it closed, `wasDraining` or not. */
+  readonly onOrphans: (
+    connection: Connection,
+    cause: HitlessErrorReason,
+    orphans: ReadonlyArray<Request>,
+    wasDraining: boolean
+  ) => void
+  readonly onPush?: Owner["onPush"]
+  readonly onUnowed?: Owner["onUnowed"]
+  readonly onLess: Owner["onLess"]
+}
+
+/** What all slots of one client share. @internal */
+export interface Surroundings {
+  readonly runtime: Runtime
+  readonly maintenance: Maintenance
+  readonly dialer: Dialer
+  /** The client's slots that are not closed. */
+  readonly slots: Set<Slot>
+}
+
+/**
+ * The waits between dials, in milliseconds: none before the first, then 50 ms doubling to 2 s, but while somebody waits
+ * for the connection not more than 400 ms, which jitter makes half a second at most.
+ */
+const dialAgainAfter = 50
+const dialAgainAtMost = 2000
+const dialAgainWhileAwaited = 400
+
+/** A connection that lived shorter than the longest wait between dials, in milliseconds, counts as a failed dial. @internal */
+export const livesAtLeast = dialAgainAtMost
+
+/** The wait before a dial when so many have failed in a row. */
+const backoff = (failures: number): number =>
+  failures === 0 ? 0 : Math.min(dialAgainAfter * 2 ** (failures - 1), dialAgainAtMost)
+
+/** @internal */
+export class Slot implements Owner {
+  readonly kind: SlotKind
+  /** Which of its kind it is. */
+  readonly index: number
+  readonly onPush: Owner["onPush"]
+  state: SlotState = { _tag: "Empty" }
+  private readonly around: Surroundings
+  private readonly tenant: Tenant
+
+  constructor(around: Surroundings, tenant: Tenant, index: number) {
+    this.kind = tenant.kind
+    this.index = index
+    this.around = around
+    this.tenant = tenant
+    this.onPush = tenant.onPush ?? around.maintenance.hear
+    around.slots.add(this)
+  }
+
+  get connection(): Connection | undefined {
+    return this.state._tag === "Serving" || this.state._tag === "Moving" ? this.state.connection : undefined
+  }
+
+  get isShared(): boolean {
+    return this.kind === "shared"
+  }
+
+  /** Whether it is at an endpoint or on its way there. */
+  isAt(endpoint: Endpoint): boolean {
+    const address = format(endpoint)
+    const { connection, state } = this
+    return connection?.address === address || (state._tag === "Moving" && format(state.move.target) === address)
+  }
+
+  /** Dials once, wherever the database may be. */
+  open(): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => {
+      const before = this.state
+      return Effect.uninterruptibleMask((restore) =>
+        restore(this.around.dialer.dialAny(this)).pipe(
+          Effect.tap((connection) => restore(this.prepare(connection))),
+          Effect.flatMap((connection) => this.installIfStill(before, connection))
+        )
+      )
+    }).pipe(Effect.tapError(({ reason }) => Effect.sync(() => this.tenant.onDialFailed(reason))))
+  }
+
+  /**
+   * Begins to follow a move, if it concerns this slot: it is at the endpoint that is being left, or on its way there.
+   * Whether it is on its way to a target now that it was not on its way to before.
+   */
+  follow(told: Move): boolean {
+    const { state } = this
+    if (state._tag !== "Serving" && state._tag !== "Moving") return false
+    if (this.tenant.isBound?.() === true) return false
+    const { address } = state.connection
+    const isHere = address === format(told.retiring)
+    if (!isHere && state._tag !== "Moving") return false
+    const move = isHere ? told : this.around.maintenance.onward((state as Moving).move)
+    const known = state._tag === "Moving" ? state.move : state.gaveUp
+    if (known !== undefined && isSameMove(known, move)) return false
+    const isBack = format(move.target) === address
+    if (!isBack) this.transition({ ...held(state), _tag: "Moving", move, superseded: Deferred.makeUnsafe() })
+    else if (state._tag === "Moving") this.serve(state, undefined)
+    if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)
+    return !isBack
+  }
+
+  /** Gives up what it was doing, if it still is: its connection serves until the server closes it. */
+  giveUp(moving: Moving): void {
+    if (this.state === moving) this.serve(moving, moving.move)
+  }
+
+  /**
+   * One attempt at a handoff: dials the target, shakes hands, and only then swaps the connection. A failure at any byte
+   * leaves the old connection as it was. `timeout` is for dial and handshake. `false` when the slot had found another
+   * connection meanwhile.
+   */
+  replace(move: Move, timeout: Duration.Duration): Effect.Effect<boolean, HitlessError> {
+    return Effect.uninterruptibleMask((restore) =>
+      restore(this.around.dialer.dial(move.target, timeout, this)).pipe(
+        Effect.tap((connection) => restore(this.prepare(connection))),
+        Effect.map((connection) => this.swap(move, connection))
+      )
+    )
+  }
+
+  /**
+   * Dials a fresh connection after `pause` milliseconds, to take the place of the one it has: its server turned out to be
+   * a replica, since the name may lead to the master by now, or has lost the session.
+   */
+  renew(pause: number, lostSession: boolean): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { state } = this
+      if (state._tag !== "Serving" || state.isRenewing) return Effect.void
+      const { connection } = state
+      this.transition({ ...state, isRenewing: true })
+      return Effect.suspend(() => this.connection === connection ? this.open() : Effect.void).pipe(
+        Effect.delay(pause),
+        Effect.catch(({ reason }) =>
+          Effect.sync(() => {
+            if (!lostSession || this.connection !== connection || !isTurnedAway(reason)) return
+            // There is no session to be had, and without one it serves nothing.
+            this.leave(connection, this.drainEnd(), "the server has lost its session and turned the client away")
+            this.tenant.onDialFailed(reason)
+          })
+        ),
+        Effect.ensuring(Effect.sync(() => {
+          const { state } = this
+          if (state._tag === "Serving" && state.connection === connection) {
+            this.transition({ ...state, isRenewing: false })
+          }
+        }))
+      )
+    })
+  }
+
+  /** Ends it for good. Its connection, if it has one, is the caller's to close. */
+  close(): Connection | undefined {
+    const { connection, state } = this
+    if (state._tag === "Closed") return undefined
+    this.around.slots.delete(this)
+    this.transition({ _tag: "Closed" })
+    return connection
+  }
+
+  onLess(): void {
+    this.tenant.onLess()
+  }
+
+  onUnowed(connection: Connection, value: unknown): boolean {
+    return this.tenant.onUnowed?.(connection, value) ?? false
+  }
+
+  onSilent(connection: Connection, until: number): void {
+    if (this.kind === "shared") this.leave(connection, until, "the server has gone silent")
+  }
+
+  onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {
+    const wasDraining = this.tenant.draining.delete(connection)
+    const { state } = this
+    if (connection === this.connection && (state._tag === "Serving" || state._tag === "Moving")) {
+      const isSoon = this.around.runtime.now() - state.since < livesAtLeast
+      if (this.tenant.isBound?.() === true) this.close()
+      else this.lose(state, isSoon ? state.soonLost + 1 : 0, "detail" in cause ? cause.detail : cause.message)
+    }
+    this.tenant.onOrphans(connection, cause, orphans, wasDraining)
+  }
+
+  /** The one place where the state changes. */
+  private transition(to: SlotState): void {
+    const { connection, state: from } = this
+    if (!legal[from._tag].includes(to._tag)) throw new Error(`Slot: illegal transition ${from._tag} → ${to._tag}`)
+    this.state = to
+    if (this.connection !== connection) this.tenant.onChange()
+  }
+
+  /** The subject of the window of what waits for its connection. */
+  private get subject(): string {
+    return `${this.kind === "shared" ? "slot" : this.kind} ${this.index}`
+  }
+
+  private serve(state: Moving, gaveUp: Move | undefined): void {
+    this.transition({ ...held(state), _tag: "Serving", gaveUp, isRenewing: false })
+  }
+
+  private prepare(connection: Connection): Effect.Effect<void, HitlessError> {
+    if (this.tenant.restore === undefined) return Effect.void
+    return Effect.onError(
+      this.tenant.restore(connection, this.connection),
+      () => Effect.sync(() => connection.close(connection.lost("it could not be made what the one before it was")))
+    )
+  }
+
+  private swap(move: Move, connection: Connection): boolean {
+    const { state } = this
+    // The old one may have died meanwhile and its slot found another way to the target.
+    const isFree = state._tag === "Moving" || state._tag === "Reconnecting"
+    if (this.around.runtime.isClosing || !isFree || connection.state !== "Ready") {
+      connection.close(connection.lost("another connection took its place"))
+      return false
+    }
+    this.install(state, connection, move.until, true)
+    // A newer target was named in the very moment: the slot goes on from here.
+    if (state._tag === "Moving" && !isSameMove(state.move, move)) {
+      this.transition({
+        ...held(this.state as Serving),
+        _tag: "Moving",
+        move: state.move,
+        superseded: state.superseded
+      })
+    }
+    return true
+  }
+
+  /** Installs a connection that was dialled when the slot was as `before`, or closes it if another came first. */
+  private installIfStill(before: SlotState, connection: Connection): Effect.Effect<void, HitlessError> {
+    const { runtime } = this.around
+    const { state } = this
+    const isStill = state === before || ("connection" in state && "connection" in before &&
+      state.connection === before.connection)
+    if (runtime.isClosing || !isStill || state._tag === "Closed") {
+      connection.close(connection.lost("another connection took its place"))
+      return Effect.void
+    }
+    if (connection.state !== "Ready") {
+      return Effect.fail(
+        new HitlessError({
+          reason: new ConnectFailed({
+            endpoint: connection.address,
+            kind: "Dropped",
+            detail: "the peer closed the connection right after the handshake",
+            mayHaveExecuted: false
+          })
+        })
+      )
+    }
+    const { address } = connection
+    const from = state._tag === "Empty"
+      ? address
+      : state._tag === "Reconnecting"
+      ? state.from
+      : state.connection.address
+    const target = this.around.maintenance.lastTarget
+    // It may have come by itself where a handoff would have brought it, had its connection lived to see one.
+    const isHandedOff = from !== address && target !== undefined && format(target) === address
+    this.install(state, connection, this.drainEnd(), isHandedOff)
+    return Effect.void
+  }
+
+  /** Gives the slot a new connection, and the old one, if any, its time to finish. */
+  private install(
+    state: Exclude<SlotState, { readonly _tag: "Closed" }>,
+    connection: Connection,
+    drainUntil: number,
+    isHandedOff: boolean
+  ): void {
+    const { dialer, maintenance, runtime } = this.around
+    const since = runtime.now()
+    const relaxedUntil = isHandedOff
+      ? since + Duration.toMillis(runtime.config.maintenance.postHandoffRelaxedDuration)
+      : state._tag === "Empty"
+      ? 0
+      : state.relaxedUntil
+    maintenance.timeouts.forget(this.subject)
+    maintenance.relax(connection.subject, relaxedUntil)
+    this.transition({
+      _tag: "Serving",
+      connection,
+      since,
+      soonLost: state._tag === "Empty" ? 0 : state.soonLost,
+      relaxedUntil,
+      gaveUp: undefined,
+      isRenewing: false
+    })
+    if ("connection" in state) this.retire(state.connection, drainUntil)
+    dialer.supports.watch(connection)
+    // It may have been dialled before its endpoint was told to move.
+    const move = maintenance.moveOf(connection.endpoint)
+    if (move !== undefined) maintenance.tell(move)
+    this.tenant.onServing()
+  }
+
+  /** When a connection with a successor has had its time, where nothing was announced. */
+  private drainEnd(): number {
+    const { runtime } = this.around
+    return runtime.now() + Duration.toMillis(runtime.config.maintenance.handoffTimeout)
+  }
+
+  /**
+   * Lets a connection finish that has a successor: until `until`, and as long as a command that it owes may take by its
+   * own deadline. A server that cannot wait closes it earlier.
+   */
+  private retire(connection: Connection, until: number): void {
+    const { runtime } = this.around
+    const { config } = runtime
+    const { commandTimeout, maintenance: { handoffTimeout, relaxedTimeout = Duration.zero } } = config
+    // Windows may yet open, and what may wait for ever has the time of one attempt.
+    const grace = Math.max(finiteMillis(commandTimeout, handoffTimeout), Duration.toMillis(relaxedTimeout))
+    this.tenant.draining.add(connection)
+    const end = Math.max(until, connection.owesUntil, runtime.now() + grace)
+    this.tenant.onUnwritten(connection.drain(end))
+  }
+
+  /** Takes a connection that still lives from its slot: it has until `until` to deliver what it owes. */
+  private leave(connection: Connection, until: number, why: string): void {
+    const { state } = this
+    if (!("connection" in state) || state.connection !== connection || this.around.runtime.isClosing) return
+    // What it took to find out is pause enough.
+    this.lose(state, 0, why)
+    this.retire(connection, until)
+  }
+
+  /** Takes its connection from the slot, which dials another. */
+  private lose({ connection, relaxedUntil }: Serving | Moving, soonLost: number, why: string): void {
+    const { maintenance, runtime } = this.around
+    const lost: Reconnecting = { _tag: "Reconnecting", from: connection.address, soonLost, relaxedUntil }
+    this.transition(lost)
+    if (runtime.isClosing) return
+    // What waits for its next connection is relaxed too.
+    maintenance.relax(this.subject, relaxedUntil)
+    runtime.log("Warn", "a connection was lost", { endpoint: connection.address, why })
+    runtime.fork(this.reconnect(lost))
+  }
+
+  /**
+   * Dials until the slot that lost its connection has one again: nobody else looks after it, so this goes on whatever an
+   * attempt ends with.
+   */
+  private readonly reconnect = Effect.fnUntraced(function*(this: Slot, lost: Reconnecting) {
+    // A server that answers the handshake and then hangs up would otherwise be dialled without a pause.
+    let failures = lost.soonLost
+    do yield* this.pause(failures++)
+    while (this.state === lost && Exit.isFailure(yield* Effect.exit(this.open())))
+  })
+
+  /** The wait before a dial when so many have failed in a row, cut short when somebody waits for it. */
+  private pause(failures: number): Effect.Effect<void> {
+    const { runtime } = this.around
+    const longest = runtime.jittered(backoff(failures))
+    const shortest = Math.min(longest, runtime.jittered(dialAgainWhileAwaited))
+    const rest = Effect.raceFirst(Effect.sleep(longest - shortest), this.tenant.awaited)
+    return longest === shortest ? Effect.sleep(longest) : Effect.andThen(Effect.sleep(shortest), rest)
+  }
+}
+
+/** The wait before a renewal when there were so many in a row, in milliseconds: commands wait for it. @internal */
+export const renewAfter = (renewals: number): number => Math.min(backoff(renewals), dialAgainWhileAwaited)
+
+const held = ({ connection, relaxedUntil, since, soonLost }: Serving | Moving): Held => ({
+  connection,
+  since,
+  soonLost,
+  relaxedUntil
+})
