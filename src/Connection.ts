@@ -58,7 +58,7 @@ import {
 } from "./internal/handshake.ts"
 import { final, outcomeOf, settle } from "./internal/outcome.ts"
 import { leavesOpen, textOf, withErrors } from "./internal/replies.ts"
-import { Request, type RequestOwner, type Words } from "./internal/request.ts"
+import { Request, type RequestOwner, type Resume, type Words } from "./internal/request.ts"
 import { type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
@@ -338,7 +338,7 @@ export class Connection {
       if (!this.isDeaf) return resume(Effect.succeed(false))
       const now = monotonicMillis(this.clock)
       const words = question(endpointType)
-      const request = new Request(rawOwner, "raw", words, undefined, false, this.commandTimeout, now, (exit) => {
+      const request = own(words, undefined, this.commandTimeout, now, (exit) => {
         if (Exit.isSuccess(exit)) {
           this.peer = { ...this.peer, support: answerOf(exit.value, endpointType, this.scrub) }
         }
@@ -388,7 +388,7 @@ export class Connection {
     const now = monotonicMillis(this.clock)
     for (const request of [...written, ...this.waiting.takeAll()]) {
       this.release(request)
-      if (request.kind === "raw") request.fail(new HitlessError({ reason: cause }))
+      if (request.kind === "own") request.fail(new HitlessError({ reason: cause }))
       else if (isLive(request)) {
         request.promised = this.deadlineOf(request, now)
         orphans.push(request)
@@ -426,7 +426,7 @@ export class Connection {
       // The peer may have hung up while the credentials were fetched, and then neither a reply nor a close will come.
       if (this.end !== undefined) return end([])
       const ended = () => end(request.replies ?? [])
-      const request = new Request(rawOwner, "raw", batch[0]!, batch, false, Infinity, 0, ended)
+      const request = own(batch[0]!, batch, Infinity, 0, ended)
       this.send(request)
       return request
     })
@@ -595,7 +595,7 @@ export class Connection {
   private refuse(request: Request, thrown: unknown): void {
     const detail = unwritable(thrown)
     // Without what the connection itself has to say it is none.
-    if (request.kind === "raw") this.breakDown(detail)
+    if (request.kind === "own") this.breakDown(detail)
     const { mayHaveExecuted, name: command } = request
     request.fail(
       new HitlessError({ reason: new CommandRefused({ endpoint: this.address, command, detail, mayHaveExecuted }) })
@@ -780,7 +780,8 @@ const unwritable = (thrown: unknown): string =>
 
 // ----- connect -----
 
-const rawOwner: RequestOwner = {
+/** Of what a connection asks for itself: answers are taken as they are, and what throws is the connection's own fault. */
+const itself: RequestOwner = {
   onReplied: (request, value) => request.succeed(value),
   onFailed: () => {},
   onThrown: (thrown) => {
@@ -788,6 +789,14 @@ const rawOwner: RequestOwner = {
   },
   onSettled: undefined
 }
+
+const own = (
+  words: Words,
+  batch: ReadonlyArray<Words> | undefined,
+  timeout: number,
+  startedAt: number,
+  resume: Resume
+): Request => new Request({ owner: itself, kind: "own", words, batch, bytes: false, timeout, startedAt, resume })
 
 /**
  * Opens a connection: dial, then the one handshake of docs/wire.md, a pipelined burst whose replies are all consumed.

@@ -238,7 +238,16 @@ const makeService = (client: Client): HitlessRedis["Service"] => {
         return refuse(refused(nameOf(kind, words), "CurrentCommandTimeout must be a positive duration"))
       }
       const command = Effect.callback<A, HitlessError>((resume) => {
-        const request = new Request(pool.owner, kind, words, batch, bytes, timeout, pool.turn(), resume as Resume)
+        const request = new Request({
+          owner: pool.owner,
+          kind,
+          words,
+          batch,
+          bytes,
+          timeout,
+          startedAt: pool.turn(),
+          resume: resume as Resume
+        })
         pool.accept(request)
         return request
       })

@@ -47,7 +47,16 @@ export const make = Effect.fnUntraced(function*(
       if (refusal === undefined) takeBytes(words)
       // What is no argument has no time either.
       const timeout = refusal === undefined ? commandTimeout + blocksFor(words) : commandTimeout
-      const request = new Request(pool.owner, "command", words, undefined, false, timeout, runtime.now(), resume)
+      const request = new Request({
+        owner: pool.owner,
+        kind: "command",
+        words,
+        batch: undefined,
+        bytes: false,
+        timeout,
+        startedAt: runtime.now(),
+        resume
+      })
       if (refusal !== undefined) {
         request.fail(refusal)
         return request

@@ -415,7 +415,16 @@ describe("EXEC", () => {
     const exits: Array<Exit.Exit<unknown, HitlessError.HitlessError>> = []
     const owner = { onReplied: () => {}, onFailed: () => {}, onThrown: () => {}, onSettled: undefined }
     const batch = [["MULTI"], ...both, ["EXEC"]]
-    const request = new Request(owner, "transaction", ["MULTI"], batch, false, 3000, 0, (exit) => exits.push(exit))
+    const request = new Request({
+      owner,
+      kind: "transaction",
+      words: ["MULTI"],
+      batch,
+      bytes: false,
+      timeout: 3000,
+      startedAt: 0,
+      resume: (exit) => exits.push(exit)
+    })
     request.replayed = replayed
     answerRequest(request, replies, { address: "a:1" })
     return Option.getOrThrow(Exit.findErrorOption(exits[0]!))

@@ -22,13 +22,13 @@ import * as Net from "node:net"
 import { connect as connectOne, type Connection, type Owner } from "../src/Connection.ts"
 import { monotonicMillis } from "../src/internal/elapsed.ts"
 import { Greetings } from "../src/internal/handshake.ts"
-import { Request, type RequestOwner, type Words } from "../src/internal/request.ts"
+import type { RequestOwner, Words } from "../src/internal/request.ts"
 import * as Resp from "../src/Resp.ts"
 import { Timeouts } from "../src/Timeouts.ts"
 import { waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
-import { answerRequest } from "./support/requests.ts"
+import { answerRequest, command } from "./support/requests.ts"
 
 const host = "127.0.0.1"
 
@@ -104,7 +104,7 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
   const send = (words: Words, more: Partial<RequestOwner> = {}, timeout = Infinity) =>
     Effect.callback<unknown, HitlessError.HitlessError>((resume) => {
       const owner = { ...requestOwner, ...more }
-      connection.send(new Request(owner, "command", words, undefined, false, timeout, monotonicMillis(clock), resume))
+      connection.send(command(owner, words, monotonicMillis(clock), resume, timeout))
     })
   return { connection, closes, send }
 })

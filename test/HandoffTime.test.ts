@@ -15,7 +15,6 @@ import { NodeTransport } from "hitless/node"
 import { decode } from "hitless/Notifications"
 import { MaintenancePlan, Rehearsal } from "hitless/testing"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
-import { Request } from "../src/internal/request.ts"
 import * as Pool from "../src/Pool.ts"
 import { Timeouts } from "../src/Timeouts.ts"
 import { waitUntil } from "./support/deployment.ts"
@@ -33,6 +32,7 @@ import {
   story,
   until
 } from "./support/rehearsal.ts"
+import { command } from "./support/requests.ts"
 import { makeRooms } from "./support/rooms.ts"
 
 const impatient = { commandTimeout: "150 millis" } as const
@@ -680,7 +680,7 @@ describe("a worker whose handoff breaks", () => {
 
   const ping = ({ pool, runtime }: Rooms) =>
     Effect.callback<unknown, HitlessError.HitlessError>((resume) => {
-      pool.accept(new Request(pool.owner, "command", ["PING"], undefined, false, 3000, runtime.now(), resume))
+      pool.accept(command(pool.owner, ["PING"], runtime.now(), resume))
     })
 
   /** Breaks the attempts, or the telling of what happened, as often as it says. */

@@ -220,7 +220,16 @@ describe("Request", () => {
       onThrown: () => told.push("thrown"),
       onSettled: () => told.push("settled")
     }
-    const request = new Request(owner, kind, words, batch, false, 3000, 0, (exit) => exits.push(exit))
+    const request = new Request({
+      owner,
+      kind,
+      words,
+      batch,
+      bytes: false,
+      timeout: 3000,
+      startedAt: 0,
+      resume: (exit) => exits.push(exit)
+    })
     request.state = "Written"
     return { request, told, exits }
   }
@@ -355,7 +364,7 @@ describe("Request", () => {
 
   it("of the handshake gives its replies as they are", () => {
     const replies = ["OK", new ErrorReply("ERR no")]
-    assert.deepStrictEqual(answer("raw", ["HELLO"], [["HELLO"], ["PING"]], replies), Exit.succeed(replies))
+    assert.deepStrictEqual(answer("own", ["HELLO"], [["HELLO"], ["PING"]], replies), Exit.succeed(replies))
   })
 
   it("is named by its command or kind, never by an argument", () => {
@@ -363,7 +372,7 @@ describe("Request", () => {
     assert.strictEqual(make("command", ["GET", "secret"]).request.name, "GET")
     assert.strictEqual(make("pipeline", batch[0]!, batch).request.name, "PIPELINE")
     assert.strictEqual(make("transaction", ["MULTI"], batch).request.name, "MULTI")
-    assert.strictEqual(make("raw", batch[0]!, batch).request.name, "handshake")
+    assert.strictEqual(make("own", batch[0]!, batch).request.name, "handshake")
   })
 
   it("ends once: what comes second is dropped", () => {

@@ -71,7 +71,16 @@ export class Alignment {
   /** The probe to write now; silence after it is measured by `timeout`, in milliseconds. */
   ask(now: number, timeout: number): Request {
     this.echo = `hitless-${this.digits()}${this.digits()}`
-    this.probe = new Request(nobody, "raw", ["ECHO", this.echo], undefined, false, timeout, now, () => {})
+    this.probe = new Request({
+      owner: nobody,
+      kind: "own",
+      words: ["ECHO", this.echo],
+      batch: undefined,
+      bytes: false,
+      timeout,
+      startedAt: now,
+      resume: () => {}
+    })
     // Nobody waits for it, as for a command that was given up, and so no drain does, and no deadline ends it.
     this.probe.state = "Settled"
     this.dueAt = Infinity

@@ -68,7 +68,7 @@ const publicValue = (value: unknown, command: string, site: Site): unknown => {
  * @internal
  */
 export const withErrors = ({ batch, kind, name, replies }: Request, value: unknown, site: Site): unknown => {
-  if (kind === "raw") return value
+  if (kind === "own") return value
   if (batch === undefined) return publicValue(value, name, site)
   const index = replies?.length ?? 0
   if (kind === "pipeline" || index < batch.length - 1 || !Array.isArray(value)) {

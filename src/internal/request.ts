@@ -14,7 +14,7 @@ import * as Exit from "effect/Exit"
 import type { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
 
-/** @internal */
+/** One command as it is written: its name and its arguments. @internal */
 export type Words = ReadonlyArray<Arg>
 
 /** @internal */
@@ -43,8 +43,8 @@ export interface RequestOwner {
   onSettled: RequestObserver | undefined
 }
 
-/** @internal */
-export type RequestKind = "command" | "pipeline" | "transaction" | "raw"
+/** What a request is for; `own` is a connection's own question: its handshake, and what it asks now and then. @internal */
+export type RequestKind = "command" | "pipeline" | "transaction" | "own"
 
 /** The name of a request in errors, metrics and spans: never an argument. @internal */
 export const nameOf = (kind: RequestKind, words: Words): string => {
@@ -55,7 +55,7 @@ export const nameOf = (kind: RequestKind, words: Words): string => {
       return "PIPELINE"
     case "transaction":
       return "MULTI"
-    case "raw":
+    case "own":
       return "handshake"
   }
 }
@@ -85,6 +85,23 @@ const weightOfBatch = (batch: ReadonlyArray<Words>): number => {
 /** @internal */
 export type Resume = (exit: Exit.Exit<unknown, HitlessError>) => void
 
+/** What is asked, by whom, and until when. @internal */
+export interface Asked {
+  readonly owner: RequestOwner
+  readonly kind: RequestKind
+  /** The words of a single command, or of a batch's first. */
+  readonly words: Words
+  readonly batch: ReadonlyArray<Words> | undefined
+  /** Whether blobs are answered as bytes. */
+  readonly bytes: boolean
+  /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
+  readonly timeout: number
+  /** When it was called, in elapsed milliseconds. */
+  readonly startedAt: number
+  /** Called once, with how it ended. */
+  readonly resume: Resume
+}
+
 /**
  * Run as an effect, a request is given up: what interruption does. It is its own finalizer because one made for each
  * command cost an effect and a closure, a tenth of the time that the command spent in Effect, and a fifth of it with
@@ -93,20 +110,17 @@ export type Resume = (exit: Exit.Exit<unknown, HitlessError>) => void
  * @internal
  */
 export class Request extends Effectable.Class<void> {
-  readonly owner: RequestOwner
-  readonly kind: RequestKind
-  /** The words of a single command, or of a batch's first. */
-  readonly words: Words
-  readonly batch: ReadonlyArray<Words> | undefined
+  readonly owner: Asked["owner"]
+  readonly kind: Asked["kind"]
+  readonly words: Asked["words"]
+  readonly batch: Asked["batch"]
   /** How many commands it is, and so how many replies it is owed; a connection's own question counts as none. */
   readonly size: number
   /** About how many bytes its words take. */
   readonly weight: number
-  readonly bytes: boolean
-  /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
-  readonly timeout: number
-  /** When it was called, in elapsed milliseconds. */
-  startedAt: number
+  readonly bytes: Asked["bytes"]
+  readonly timeout: Asked["timeout"]
+  startedAt: Asked["startedAt"]
   state: RequestState = "Waiting"
   replies: Array<unknown> | undefined
   /** It was written and put back without an answer: a server may have run it already. */
@@ -118,25 +132,16 @@ export class Request extends Effectable.Class<void> {
   notBefore = 0
   /** The deadline that it had where it was before, in elapsed milliseconds: being sent does not make it earlier. */
   promised = 0
-  private readonly resume: Resume
+  private readonly resume: Asked["resume"]
 
-  constructor(
-    owner: RequestOwner,
-    kind: RequestKind,
-    words: Words,
-    batch: ReadonlyArray<Words> | undefined,
-    bytes: boolean,
-    timeout: number,
-    startedAt: number,
-    resume: Resume
-  ) {
+  constructor({ batch, bytes, kind, owner, resume, startedAt, timeout, words }: Asked) {
     super()
     this.owner = owner
     this.kind = kind
     this.words = words
     this.batch = batch
-    this.size = batch !== undefined ? batch.length : kind === "raw" ? 0 : 1
-    this.weight = kind === "raw" ? 0 : batch === undefined ? weightOf(words) : weightOfBatch(batch)
+    this.size = batch !== undefined ? batch.length : kind === "own" ? 0 : 1
+    this.weight = kind === "own" ? 0 : batch === undefined ? weightOf(words) : weightOfBatch(batch)
     this.bytes = bytes
     this.timeout = timeout
     this.startedAt = startedAt

@@ -29,16 +29,16 @@ const loading = new ErrorReply("LOADING Redis is loading the dataset in memory")
 
 /** A request that was called at 0 with a second of time. */
 const request = (kind: RequestKind, state: State, ...commands: ReadonlyArray<Words>): Request => {
-  const made = new Request(
-    nobody,
+  const made = new Request({
+    owner: nobody,
     kind,
-    commands[0]!,
-    kind === "command" ? undefined : commands,
-    false,
-    1000,
-    0,
-    () => {}
-  )
+    words: commands[0]!,
+    batch: kind === "command" ? undefined : commands,
+    bytes: false,
+    timeout: 1000,
+    startedAt: 0,
+    resume: () => {}
+  })
   if (state === "written" || state === "sent again") made.state = "Written"
   if (state === "sent again") made.replayed = true
   if (state === "refused before") made.refusal = { value: loading, site: { address: "b:1" } }
