@@ -96,7 +96,8 @@ const checkExports = (path: string, lines: ReadonlyArray<string>): void => {
 }
 
 const isPublic = (path: string): boolean =>
-  !/^src\/(testing\/)?internal\//.test(path) && !path.startsWith("src/cli/") && basename(path) !== "index.ts"
+  !/^src\/(?:internal|testing\/(?:internal|server))\//.test(path) && !path.startsWith("src/cli/") &&
+  basename(path) !== "index.ts"
 
 // ----- examples -----
 

@@ -2,8 +2,8 @@
  * The RESP2 and RESP3 codec: bytes in, values out, and back.
  *
  * It owns the grammar, the size and nesting limits, and the memory that commands are encoded into. It never touches a
- * socket, never reads a clock, never looks at what a command or a push means, and knows no session state: the protocol
- * version matters only to `encodeReply`, because a decoder reads every type of both.
+ * socket, never reads a clock, never looks at what a command or a push means, and knows no session state, not even the
+ * protocol version: a decoder reads every type of both.
  *
  * A decoder is fed chunks cut anywhere and calls its handler once per whole top-level value, in order, synchronously
  * inside `push`. Total work is linear in the bytes: a value cut by a chunk boundary is continued, never read again.
@@ -128,39 +128,6 @@ export interface Decoder {
   /** About how many bytes of a value that has begun to arrive are still to come; elements like those that came before. */
   readonly owed: number
 }
-
-/**
- * A reply as a server means it, before the protocol version decides how it is spelled.
- *
- * @category models
- * @since 0.1.0
- */
-export type ReplyValue = Data.TaggedEnum<{
-  Simple: { readonly text: string }
-  Error: { readonly text: string }
-  Integer: { readonly value: number | bigint }
-  Bulk: { readonly value: string | Uint8Array }
-  Null: {}
-  /** What RESP2 spells `*-1`: no `EXEC` result, no element popped in time. */
-  NullArray: {}
-  Double: { readonly value: number }
-  BigNumber: { readonly value: bigint }
-  Boolean: { readonly value: boolean }
-  /** `format` is the three-letter prefix, such as `txt`. */
-  Verbatim: { readonly format: string; readonly text: string }
-  Array: { readonly items: ReadonlyArray<ReplyValue> }
-  Set: { readonly items: ReadonlyArray<ReplyValue> }
-  Map: { readonly entries: ReadonlyArray<readonly [key: ReplyValue, value: ReplyValue]> }
-  Push: { readonly items: ReadonlyArray<ReplyValue> }
-}>
-
-/**
- * Constructors of `ReplyValue`, one per tag.
- *
- * @category constructors
- * @since 0.1.0
- */
-export const ReplyValue = Data.taggedEnum<ReplyValue>()
 
 // ----- bytes and text -----
 
@@ -1608,14 +1575,6 @@ class Writer {
     this.putHeader(type, count)
   }
 
-  /** A type byte, text without CR or LF, and CRLF. */
-  line(type: number, text: string): void {
-    this.reserve(text.length * 3 + 3)
-    this.block[this.at++] = type
-    this.at += utf8Write(this.block, text, this.at)
-    this.putLineEnd()
-  }
-
   /** Text as a payload with its length in bytes. */
   text(type: number, text: string): void {
     const length = text.length
@@ -1775,87 +1734,3 @@ export class Encoder {
     return this.writer.take()
   }
 }
-
-/** Shared by all replies, which is safe since encoding one is synchronous and ends with a `take`. */
-const replyWriter = new Writer()
-
-/**
- * Encodes one reply as a server that speaks this protocol version spells it.
- *
- * @category encoding
- * @since 0.1.0
- */
-export const encodeReply = (value: ReplyValue, protocol: 2 | 3): Uint8Array => {
-  writeReply(replyWriter, value, protocol === 3)
-  const length = replyWriter.pendingBytes
-  const chunks = replyWriter.take()
-  if (chunks.length === 1 && typeof chunks[0] !== "string") {
-    return chunks[0]
-  }
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    if (typeof chunk === "string") {
-      at += utf8Write(whole, chunk, at)
-    } else {
-      whole.set(chunk, at)
-      at += chunk.length
-    }
-  }
-  return whole
-}
-
-const writeReply = (writer: Writer, value: ReplyValue, resp3: boolean): void => {
-  switch (value._tag) {
-    case "Simple":
-      return writer.line(Type.Simple, oneLine(value.text))
-    case "Error":
-      return writer.line(Type.Error, oneLine(value.text))
-    case "Integer":
-      return writer.line(Type.Integer, String(value.value))
-    case "Bulk":
-      return typeof value.value === "string"
-        ? writer.text(Type.Blob, value.value)
-        : writer.bytes(Type.Blob, value.value)
-    case "Null":
-      return resp3 ? writer.line(Type.Null, "") : writer.line(Type.Blob, "-1")
-    case "NullArray":
-      return resp3 ? writer.line(Type.Null, "") : writer.line(Type.Array, "-1")
-    case "Double": {
-      const text = Object.is(value.value, -0) ? "-0" : formatNumber(value.value)
-      return resp3 ? writer.line(Type.Double, text) : writer.text(Type.Blob, text)
-    }
-    case "BigNumber":
-      return resp3 ? writer.line(Type.BigNumber, String(value.value)) : writer.text(Type.Blob, String(value.value))
-    case "Boolean":
-      return resp3
-        ? writer.line(Type.Boolean, value.value ? "t" : "f")
-        : writer.line(Type.Integer, value.value ? "1" : "0")
-    case "Verbatim":
-      return resp3
-        ? writer.text(Type.Verbatim, `${value.format}:${value.text}`)
-        : writer.text(Type.Blob, value.text)
-    case "Array":
-      return writeItems(writer, Type.Array, value.items, resp3)
-    case "Set":
-      return writeItems(writer, resp3 ? Type.Set : Type.Array, value.items, resp3)
-    case "Push":
-      return writeItems(writer, resp3 ? Type.Push : Type.Array, value.items, resp3)
-    case "Map":
-      writer.header(resp3 ? Type.Map : Type.Array, resp3 ? value.entries.length : value.entries.length * 2)
-      for (const [key, item] of value.entries) {
-        writeReply(writer, key, resp3)
-        writeReply(writer, item, resp3)
-      }
-  }
-}
-
-const writeItems = (writer: Writer, type: number, items: ReadonlyArray<ReplyValue>, resp3: boolean): void => {
-  writer.header(type, items.length)
-  for (const item of items) {
-    writeReply(writer, item, resp3)
-  }
-}
-
-/** Servers do the same: a line end inside a line would begin another reply. */
-const oneLine = (text: string): string => text.replace(/[\r\n]/g, " ")

@@ -11,7 +11,7 @@ import * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import { NodeHitlessRedis } from "hitless/node"
 import { createHash } from "node:crypto"
-import { effectScripts } from "../src/testing/internal/effectScripts.ts"
+import { effectScripts } from "../src/testing/server/effectScripts.ts"
 import { deploy, waitUntil } from "./support/deployment.ts"
 import { startRedis } from "./support/redisServer.ts"
 
@@ -55,7 +55,7 @@ describe("the scripts of Effect's modules", () => {
       assert.deepStrictEqual(
         missing,
         [],
-        "scripts of Effect without a function in src/testing/internal/effectScripts.ts"
+        "scripts of Effect without a function in src/testing/server/effectScripts.ts"
       )
       const known = new Set(sent.map(({ lua }) => sha1(lua)))
       assert.deepStrictEqual(

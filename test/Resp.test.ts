@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import * as Resp from "../src/Resp.ts"
+import { encodeReply, ReplyValue } from "../src/testing/server/replies.ts"
 
 type Event = readonly ["reply", unknown] | readonly ["push", ReadonlyArray<unknown>]
 
@@ -767,60 +768,6 @@ describe("limits", () => {
   }
 })
 
-const { ReplyValue } = Resp
-
-/** Every reply, in the order of its tags, and how both protocols spell it. */
-const replies: ReadonlyArray<readonly [value: Resp.ReplyValue, resp2: string, resp3: string]> = [
-  [ReplyValue.Simple({ text: "OK" }), "+OK\r\n", "+OK\r\n"],
-  [ReplyValue.Simple({ text: "a\r\n:1" }), "+a  :1\r\n", "+a  :1\r\n"],
-  [ReplyValue.Error({ text: "ERR no\nway" }), "-ERR no way\r\n", "-ERR no way\r\n"],
-  [ReplyValue.Integer({ value: -12 }), ":-12\r\n", ":-12\r\n"],
-  [ReplyValue.Integer({ value: 9007199254740993n }), ":9007199254740993\r\n", ":9007199254740993\r\n"],
-  [ReplyValue.Bulk({ value: "" }), "$0\r\n\r\n", "$0\r\n\r\n"],
-  [ReplyValue.Bulk({ value: "日本" }), "$6\r\n日本\r\n", "$6\r\n日本\r\n"],
-  [ReplyValue.Bulk({ value: Uint8Array.of(97, 0) }), "$2\r\na\0\r\n", "$2\r\na\0\r\n"],
-  [ReplyValue.Null(), "$-1\r\n", "_\r\n"],
-  [ReplyValue.NullArray(), "*-1\r\n", "_\r\n"],
-  [ReplyValue.Double({ value: 1.5 }), "$3\r\n1.5\r\n", ",1.5\r\n"],
-  [ReplyValue.Double({ value: -0 }), "$2\r\n-0\r\n", ",-0\r\n"],
-  [ReplyValue.Double({ value: -Infinity }), "$4\r\n-inf\r\n", ",-inf\r\n"],
-  [ReplyValue.Double({ value: NaN }), "$3\r\nnan\r\n", ",nan\r\n"],
-  [ReplyValue.BigNumber({ value: -12n }), "$3\r\n-12\r\n", "(-12\r\n"],
-  [ReplyValue.Boolean({ value: true }), ":1\r\n", "#t\r\n"],
-  [ReplyValue.Boolean({ value: false }), ":0\r\n", "#f\r\n"],
-  [ReplyValue.Verbatim({ format: "txt", text: "é" }), "$2\r\né\r\n", "=6\r\ntxt:é\r\n"],
-  [ReplyValue.Array({ items: [ReplyValue.Null()] }), "*1\r\n$-1\r\n", "*1\r\n_\r\n"],
-  [ReplyValue.Set({ items: [ReplyValue.Integer({ value: 1 })] }), "*1\r\n:1\r\n", "~1\r\n:1\r\n"],
-  [
-    ReplyValue.Map({ entries: [[ReplyValue.Simple({ text: "a" }), ReplyValue.Boolean({ value: true })]] }),
-    "*2\r\n+a\r\n:1\r\n",
-    "%1\r\n+a\r\n#t\r\n"
-  ],
-  [ReplyValue.Push({ items: [ReplyValue.Bulk({ value: "x" })] }), "*1\r\n$1\r\nx\r\n", ">1\r\n$1\r\nx\r\n"]
-]
-
-describe("encodeReply", () => {
-  it("spells every reply as its protocol does", () => {
-    for (const [value, resp2, resp3] of replies) {
-      assert.strictEqual(textOf(Resp.encodeReply(value, 2)), resp2)
-      assert.strictEqual(textOf(Resp.encodeReply(value, 3)), resp3)
-    }
-  })
-
-  it("returns bytes that later replies leave alone, also for large ones", () => {
-    const texts = ["a", "b".repeat(3000), "c".repeat(100_000), "é".repeat(2000), "d"]
-    const encoded = [...texts, ...texts].map((value) => Resp.encodeReply(ReplyValue.Bulk({ value }), 3))
-    assert.deepStrictEqual(decode(encoded).events, [...texts, ...texts].map(reply))
-  })
-
-  it("does not hand out the bytes it was given", () => {
-    const value = new Uint8Array(100_000)
-    const encoded = Resp.encodeReply(ReplyValue.Bulk({ value }), 3)
-    value.fill(1)
-    assert.strictEqual(encoded[50_000], 0)
-  })
-})
-
 /** Reads text the way the wire carries it: without lone surrogates. */
 const wellFormed = (text: string): string => textOf(bytesOf(text))
 const oneLine = (text: string): string => wellFormed(text.replace(/[\r\n]/g, " "))
@@ -837,7 +784,7 @@ const listed = (value: unknown): unknown =>
     ? value
     : record(Object.fromEntries(Object.entries(value).map(([key, item]) => [key, listed(item)])))
 
-const keyOf = (key: Resp.ReplyValue): unknown => {
+const keyOf = (key: ReplyValue): unknown => {
   const text = decodedAs(key)
   return key._tag === "Bulk" && typeof key.value === "object" && concat([text as string]).join() !== key.value.join()
     ? key.value
@@ -845,7 +792,7 @@ const keyOf = (key: Resp.ReplyValue): unknown => {
 }
 
 /** What a decoder is to make of a reply that was sent as RESP3. */
-const decodedAs = (value: Resp.ReplyValue): unknown => {
+const decodedAs = (value: ReplyValue): unknown => {
   switch (value._tag) {
     case "Simple":
       return oneLine(value.text)
@@ -896,12 +843,12 @@ const scalars = Schema.Union([
 ])
 
 /** Aggregates of the given replies, and those replies themselves. */
-const aggregatesOf = (item: Arbitrary.Arbitrary<Resp.ReplyValue>): Arbitrary.Arbitrary<Resp.ReplyValue> => {
+const aggregatesOf = (item: Arbitrary.Arbitrary<ReplyValue>): Arbitrary.Arbitrary<ReplyValue> => {
   const items = Arbitrary.array(item, { maxLength: 4 })
   const entries = Arbitrary.array(Arbitrary.all([item, item]), { maxLength: 4 })
   return Arbitrary.flatMap(
     Arbitrary.schema(Schema.Literals(["Item", "Array", "Set", "Map"])),
-    (tag): Arbitrary.Arbitrary<Resp.ReplyValue> => {
+    (tag): Arbitrary.Arbitrary<ReplyValue> => {
       switch (tag) {
         case "Item":
           return item
@@ -932,7 +879,7 @@ describe("round trip", () => {
       const events = sent.map((value) =>
         value._tag === "Push" ? push(...value.items.map(decodedAs)) : reply(decodedAs(value))
       )
-      const chunks = sent.map((value) => Resp.encodeReply(value, 3))
+      const chunks = sent.map((value) => encodeReply(value, 3))
       const decoded = decode(cut(concat(chunks), ...sizes))
       assert.isUndefined(decoded.error)
       assert.deepStrictEqual(decoded.events.map(listed), events.map(listed))
@@ -950,7 +897,7 @@ describe("round trip", () => {
     ],
     ([values, sizes, maxFrameBytes, maxDepth]) => {
       const sent = values.map((value, index) => index % 2 === 0 ? value : ReplyValue.Push({ items: [value] }))
-      const wire = concat(sent.map((value) => Resp.encodeReply(value, 3)))
+      const wire = concat(sent.map((value) => encodeReply(value, 3)))
       const kept = decode([wire]).events
       const { error, events } = decode(cut(wire, ...sizes), { maxFrameBytes, maxDepth })
       assert.isUndefined(error)

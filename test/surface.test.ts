@@ -44,7 +44,8 @@ const closed = [
   "hitless/Resp",
   "hitless/Timeouts",
   "hitless/internal/request",
-  "hitless/testing/internal/session",
+  "hitless/testing/internal/network",
+  "hitless/testing/server/session",
   "hitless/cli/main",
   "hitless/index",
   "hitless/node/index"

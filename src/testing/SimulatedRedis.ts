@@ -39,7 +39,6 @@ import * as Socket from "effect/socket/Socket"
 import type * as SocketServer from "effect/socket/SocketServer"
 import * as Endpoint from "../Endpoint.ts"
 import { monotonicMillis } from "../internal/elapsed.ts"
-import { ReplyValue } from "../Resp.ts"
 import {
   type Announcement,
   type Backend,
@@ -47,10 +46,11 @@ import {
   type ClosedBy,
   Connection,
   type Node
-} from "./internal/connection.ts"
-import { makeRelay } from "./internal/relay.ts"
-import type { Script } from "./internal/scripts.ts"
-import { makeDeployment, Session } from "./internal/session.ts"
+} from "./server/connection.ts"
+import { makeRelay } from "./server/relay.ts"
+import { ReplyValue } from "./server/replies.ts"
+import type { Script } from "./server/script.ts"
+import { makeDeployment, Session } from "./server/session.ts"
 
 /**
  * Functions that stand for the Lua scripts of the program under test, and the values that they see and give.
@@ -58,7 +58,7 @@ import { makeDeployment, Session } from "./internal/session.ts"
  * @category models
  * @since 0.1.0
  */
-export type { Script, ScriptRedis, ScriptReply, ScriptValue } from "./internal/scripts.ts"
+export type { Script, ScriptRedis, ScriptReply, ScriptValue } from "./server/script.ts"
 
 /**
  * What a simulated deployment is made of.
@@ -199,7 +199,7 @@ export interface EndOptions {
  * @category models
  * @since 0.1.0
  */
-export type { ClosedBy } from "./internal/connection.ts"
+export type { ClosedBy } from "./server/connection.ts"
 
 /**
  * Something that happened at a node. `connection` numbers the connections of the deployment from 1 on.

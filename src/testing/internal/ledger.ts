@@ -14,7 +14,7 @@ import { blocksFor } from "../../internal/commands.ts"
 import { monotonicMillis } from "../../internal/elapsed.ts"
 import type { Request, RequestObserver, RequestOwner, Words } from "../../internal/request.ts"
 import type { Arg } from "../../Resp.ts"
-import { fromBytes, toBytes } from "./text.ts"
+import { fromBytes, toBytes } from "../server/text.ts"
 
 /** Equal commands that write. */
 export interface Written {

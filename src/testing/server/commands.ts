@@ -1,7 +1,6 @@
 /**
  * Every data command of the simulated server by its name, with the replies and the error texts of Redis 7.0.
  */
-import { ReplyValue } from "../../Resp.ts"
 import { array, bulk, type Caller, type Command, emptyArray, error, integer } from "./command.ts"
 import { blocking } from "./commands/blocking.ts"
 import { consumerGroups } from "./commands/consumerGroups.ts"
@@ -15,6 +14,7 @@ import { sortedSetRanges } from "./commands/sortedSetRanges.ts"
 import { sortedSets } from "./commands/sortedSets.ts"
 import { streams } from "./commands/streams.ts"
 import { strings } from "./commands/strings.ts"
+import { ReplyValue } from "./replies.ts"
 
 const time = (caller: Caller): ReplyValue => {
   const now = caller.keyspace.now()

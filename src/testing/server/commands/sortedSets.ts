@@ -1,5 +1,4 @@
 /** Sorted sets: their members one by one. Ranges of them and algebra on them have files of their own. */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
@@ -21,6 +20,7 @@ import {
   toSigned
 } from "../command.ts"
 import type { Database } from "../keyspace.ts"
+import { ReplyValue } from "../replies.ts"
 
 /** A member and its score. */
 export type Scored = readonly [member: string, score: number]

@@ -12,11 +12,13 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type * as Socket from "effect/socket/Socket"
-import { encodeReply, makeDecoder, type ReplyValue } from "../../Resp.ts"
+import { makeDecoder } from "../../Resp.ts"
 import { unknownSubcommand } from "./administration.ts"
+import type { Client, Peer } from "./client.ts"
 import { error, ok, wrongArity } from "./command.ts"
 import type { Conditions } from "./conditions.ts"
-import { noAuth, noAuthHello, type Peer, type Session } from "./session.ts"
+import { encodeReply, type ReplyValue } from "./replies.ts"
+import { noAuth, noAuthHello, type Session } from "./session.ts"
 import { fromBytes } from "./text.ts"
 import type { Wait } from "./waiting.ts"
 
@@ -304,7 +306,7 @@ export class Connection implements Peer {
     if (this.hears) this.send(announcement(this))
   }
 
-  sessions(): ReadonlyArray<Session> {
+  clients(): ReadonlyArray<Client> {
     return [...this.node.connections.keys()].flatMap(({ session }) => session ?? [])
   }
 

@@ -1,6 +1,6 @@
 /** Unions, intersections and differences of sorted sets; a set takes part as if all its scores were 1. */
-import type { ReplyValue } from "../../../Resp.ts"
 import { type Caller, type Command, integer, refuse, syntaxError, toCount, toDouble, toInteger } from "../command.ts"
+import type { ReplyValue } from "../replies.ts"
 import { ranked, scoredReply } from "./sortedSets.ts"
 
 type Operation = "UNION" | "INTER" | "DIFF"

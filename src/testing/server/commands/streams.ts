@@ -1,5 +1,4 @@
 /** Streams: the log. Their consumer groups are in `consumerGroups.ts`. */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   Blocked,
@@ -16,6 +15,7 @@ import {
   toInteger,
   wrongArity
 } from "../command.ts"
+import { ReplyValue } from "../replies.ts"
 import { type Entry, formatId, type Id, makeId, maxId, maxSequence, millisOf, type Stream } from "../stream.ts"
 
 // ----- ids -----

@@ -1,5 +1,4 @@
 /** Strings, with counters and bits. */
-import type { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
@@ -20,6 +19,7 @@ import {
   toInteger,
   wrongArity
 } from "../command.ts"
+import type { ReplyValue } from "../replies.ts"
 import { addDecimals, int64 } from "../text.ts"
 
 const add = (caller: Caller, key: string, by: bigint): ReplyValue => {

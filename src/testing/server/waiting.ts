@@ -7,26 +7,47 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type { ReplyValue } from "../../Resp.ts"
 import { type Blocked, error } from "./command.ts"
-import { forcedUnblock, isReplica, writes } from "./conditions.ts"
+import { type Conditions, forcedUnblock, isReplica, writes } from "./conditions.ts"
 import { Refusal } from "./keyspace.ts"
-import type { Session } from "./session.ts"
+import type { ReplyValue } from "./replies.ts"
+
+/** The connection of who waits. */
+export interface WaiterPeer {
+  readonly node: Conditions
+  /** Whether the node can answer clients that wait. */
+  readonly serves: boolean
+  /** Calls back once when the node can answer them again. */
+  readonly whenServing: (then: () => void) => void
+  readonly send: (value: ReplyValue) => void
+  /** Closes the connection once everything sent before has been written. */
+  readonly quit: () => void
+}
+
+/** Who waits. */
+export interface Waiter {
+  /** What it waits for; nothing else is executed for it meanwhile. */
+  wait: Wait | undefined
+  readonly deployment: { readonly waiting: Waiting }
+  readonly peer: WaiterPeer
+  /** Tells that the command which waited ran. */
+  readonly observe: (words: ReadonlyArray<string>, reply: ReplyValue) => void
+}
 
 /** One client that waits. */
 export class Wait {
-  readonly session: Session
   readonly words: ReadonlyArray<string>
   /** Milliseconds; 0 waits for ever. */
   readonly timeout: number
   /** Completed when the client need not wait any longer. */
   readonly ended = Deferred.makeUnsafe<void>()
+  private readonly waiter: Waiter
   private readonly blocked: Blocked
   private readonly writes: boolean
   private isPostponed = false
 
-  constructor(session: Session, blocked: Blocked, words: ReadonlyArray<string>) {
-    this.session = session
+  constructor(waiter: Waiter, blocked: Blocked, words: ReadonlyArray<string>) {
+    this.waiter = waiter
     this.blocked = blocked
     this.words = words
     this.timeout = blocked.timeout
@@ -35,13 +56,13 @@ export class Wait {
 
   /** Serves the client if there is something for it; says whether it did. */
   attempt(): boolean {
-    const { peer } = this.session
+    const { peer } = this.waiter
     if (!peer.serves) {
       // What came meanwhile is looked for when the node serves again.
       if (!this.isPostponed) {
         peer.whenServing(() => {
           this.isPostponed = false
-          this.session.deployment.waiting.retry()
+          this.waiter.deployment.waiting.retry()
         })
       }
       this.isPostponed = true
@@ -55,7 +76,7 @@ export class Wait {
     }
     const reply = this.find()
     if (reply === undefined) return false
-    this.session.observe(this.words, reply)
+    this.waiter.observe(this.words, reply)
     this.end(reply)
     return true
   }
@@ -76,9 +97,9 @@ export class Wait {
 
   /** Ends the wait, with an answer unless the client is gone. */
   end(reply: ReplyValue | undefined): void {
-    if (!this.session.deployment.waiting.remove(this)) return
-    this.session.wait = undefined
-    if (reply !== undefined) this.session.peer.send(reply)
+    if (!this.waiter.deployment.waiting.remove(this)) return
+    this.waiter.wait = undefined
+    if (reply !== undefined) this.waiter.peer.send(reply)
     Deferred.doneUnsafe(this.ended, Effect.void)
   }
 }

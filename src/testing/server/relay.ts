@@ -9,11 +9,13 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { Encoder, encodeReply, ErrorReply, makeDecoder } from "../../Resp.ts"
+import { Encoder, ErrorReply, makeDecoder } from "../../Resp.ts"
+import type { Deployment } from "./client.ts"
 import { error } from "./command.ts"
 import type { Backend, Connection } from "./connection.ts"
 import { FrameCutter } from "./frames.ts"
-import { counts, type Deployment, execAbort, noProtocol, refusalOf, unknownCommand } from "./session.ts"
+import { encodeReply } from "./replies.ts"
+import { counts, execAbort, noProtocol, refusalOf, unknownCommand } from "./session.ts"
 import { fromBytes } from "./text.ts"
 
 /**

@@ -1,7 +1,6 @@
 /**
  * Commands that wait for an element. Each is a command that does not wait, tried until it finds something.
  */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   Blocked,
@@ -17,6 +16,7 @@ import {
   toInteger
 } from "../command.ts"
 import type { ValueType } from "../keyspace.ts"
+import { ReplyValue } from "../replies.ts"
 import { int64, parseDouble } from "../text.ts"
 import { lists } from "./lists.ts"
 import { sortedSets } from "./sortedSets.ts"

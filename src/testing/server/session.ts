@@ -6,13 +6,12 @@
  * It is synchronous and sends through its `Peer`. Sockets, time, stalls and maintenance belong to the peer.
  */
 import * as Redacted from "effect/Redacted"
-import { encodeReply, ReplyValue } from "../../Resp.ts"
 import { administration, badName, makeParameters, printable, unknownSubcommand, version } from "./administration.ts"
+import type { Client, Deployment, Hello, OnExecuted, Peer } from "./client.ts"
 import {
   array,
   Blocked,
   bulk,
-  type Caller,
   type Command,
   error,
   fits,
@@ -26,34 +25,14 @@ import {
 import { dataCommands } from "./commands.ts"
 import { type Conditions, isReplica, refuses } from "./conditions.ts"
 import { type Database, Keyspace, type Watch } from "./keyspace.ts"
-import { pubsub, Subscribers, Subscriptions } from "./pubsub.ts"
-import { type Script, scripting, Scripts } from "./scripts.ts"
+import { pubsub } from "./pubsub.ts"
+import { encodeReply, ReplyValue } from "./replies.ts"
+import type { Script } from "./script.ts"
+import { scripting } from "./scripting.ts"
+import { Scripts } from "./scripts.ts"
+import { Subscribers, Subscriptions } from "./subscribers.ts"
 import { fromBytes, parseInteger } from "./text.ts"
 import { Wait, Waiting } from "./waiting.ts"
-
-/** What a server understands of `HELLO`: both protocols, only RESP2, or no such command. */
-export type Hello = "resp3" | "resp2" | "unknown"
-
-/** Told of a command that ran; `ok` is false when its reply is an error. */
-type OnExecuted = (node: string, connection: number, words: ReadonlyArray<string>, ok: boolean) => void
-
-/** What is shared by all sessions of a deployment. */
-export interface Deployment {
-  readonly keyspace: Keyspace
-  readonly subscribers: Subscribers
-  readonly waiting: Waiting
-  readonly scripts: Scripts
-  /** What `CONFIG` tells. */
-  readonly parameters: Map<string, string>
-  readonly hello: Hello
-  /** Passwords by user name; empty when everybody may do everything. */
-  readonly users: ReadonlyMap<string, Redacted.Redacted>
-  /**
-   * Called for every command that `counts` when it has run: also inside `EXEC`, once for a script, and for a command
-   * that waited when it is given something.
-   */
-  readonly onExecuted: OnExecuted
-}
 
 /** A deployment without data or clients. */
 export const makeDeployment = (options: {
@@ -72,37 +51,6 @@ export const makeDeployment = (options: {
   users: options.users,
   onExecuted: options.onExecuted
 })
-
-/** The connection that a session speaks through. */
-export interface Peer {
-  readonly id: number
-  readonly node: Conditions
-  /** 2 until `HELLO 3`; the peer encodes by it. */
-  protocol: 2 | 3
-  readonly send: (value: ReplyValue) => void
-  /** Sends a message to a subscriber, when the node is awake. */
-  readonly deliver: (message: ReplyValue) => void
-  /** Sends the answer to `HELLO`. */
-  readonly sendHello: (frames: ReadonlyArray<Uint8Array>) => void
-  /** Answers `CLIENT MAINT_NOTIFICATIONS`, given as it was spelled, with these arguments. */
-  readonly maintenance: (subcommand: string, args: ReadonlyArray<string>) => void
-  /** Forgets that the client opted in to maintenance notifications. */
-  readonly optOut: () => void
-  /** Makes the node execute nothing more for some time. */
-  readonly sleep: (millis: number) => void
-  /** Tells the wait when its time is over, and executes nothing of the client until it has ended. */
-  readonly wait: (wait: Wait) => void
-  /** Whether the node can answer clients that wait. */
-  readonly serves: boolean
-  /** Calls back once when the node can answer them again. */
-  readonly whenServing: (then: () => void) => void
-  /** Closes the connection once everything sent before has been written. */
-  readonly quit: () => void
-  /** Closes the connection at once. */
-  readonly kill: () => void
-  /** The sessions of the same node. */
-  readonly sessions: () => ReadonlyArray<Session>
-}
 
 /** The error reply to commands before a login. */
 export const noAuth = "NOAUTH Authentication required."
@@ -160,7 +108,7 @@ export const execAbort = (refused: string): string =>
 const answered = (outcome: Outcome): ReplyValue | undefined => outcome instanceof Blocked ? outcome.denied : outcome
 
 /** The state of one client's session. */
-export class Session implements Caller {
+export class Session implements Client {
   readonly peer: Peer
   readonly deployment: Deployment
   name = ""

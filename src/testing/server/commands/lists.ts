@@ -1,5 +1,4 @@
 /** Lists. */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
@@ -20,6 +19,7 @@ import {
   wrongArity
 } from "../command.ts"
 import type { Database } from "../keyspace.ts"
+import { ReplyValue } from "../replies.ts"
 
 /** The first and the last element of a list, and what is done there. */
 export type Side = "LEFT" | "RIGHT"

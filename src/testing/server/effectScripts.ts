@@ -5,7 +5,7 @@
  * Effect does not export the texts, so each function stands under the SHA-1 of its text. A release of Effect that
  * changes a text changes its name too, and the test of this file then says which one is missing.
  */
-import type { Script, ScriptRedis, ScriptReply } from "./scripts.ts"
+import type { Script, ScriptRedis, ScriptReply } from "./script.ts"
 import { formatDouble, fromBytes, parseDouble, toBytes } from "./text.ts"
 
 // ----- Lua's ways -----

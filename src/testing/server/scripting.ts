@@ -1,11 +1,10 @@
 /**
- * Scripts of a simulated deployment: functions that stand for Lua texts and are called by `EVAL` and `EVALSHA`.
+ * Commands about scripts: `EVAL`, `EVALSHA`, `SCRIPT`.
  *
- * No Lua is run. A text may be loaded whatever it says, as a server would do; one that nobody registered a function for
- * is answered with an error when it is called. A function runs at once and alone, sees values as Lua would see them
- * (RESP2, whatever its caller speaks), and what it has written before it fails stays written.
+ * A function that stands for a text runs at once and alone, sees values as Lua would see them (RESP2, whatever its caller
+ * speaks), and what it has written before it fails stays written.
  */
-import { ReplyValue } from "../../Resp.ts"
+import type { Client } from "./client.ts"
 import {
   array,
   Blocked,
@@ -22,124 +21,10 @@ import {
 } from "./command.ts"
 import { dataCommands } from "./commands.ts"
 import { refusesWrites, writes } from "./conditions.ts"
-import { effectScripts } from "./effectScripts.ts"
 import { pubsub } from "./pubsub.ts"
-import type { Session } from "./session.ts"
-import { sha1 } from "./sha1.ts"
-import { formatDouble, fromBytes, int64, parseInteger, toBytes } from "./text.ts"
-
-/**
- * What a command replies to a script, as Lua has it: no value is `false`, a status such as `OK` an object, and text a
- * byte string.
- *
- * @category models
- * @since 0.1.0
- */
-export type ScriptReply = false | number | string | { readonly ok: string } | ReadonlyArray<ScriptReply>
-
-/**
- * What a script replies.
- *
- * **Details**
- *
- * Converted as Lua's values are: `true` to 1, `false` to no value, numbers to integers by cutting off their fraction,
- * `{ err }` to an error and `{ ok }` to a status. An array ends before its first `null` or `undefined`.
- *
- * @category models
- * @since 0.1.0
- */
-export type ScriptValue =
-  | null
-  | undefined
-  | boolean
-  | number
-  | string
-  | { readonly ok: string }
-  | { readonly err: string }
-  | ReadonlyArray<ScriptValue>
-
-/**
- * What a script can do.
- *
- * @category models
- * @since 0.1.0
- */
-export interface ScriptRedis {
-  /** Milliseconds of the deployment's clock. */
-  readonly now: number
-  /** Runs a command. An error ends the script and becomes its reply, unless the script catches it. */
-  readonly call: <A extends ScriptReply = ScriptReply>(command: string, ...args: ReadonlyArray<string | number>) => A
-  /** Runs a command and gives an error as `{ err }`. */
-  readonly pcall: (
-    command: string,
-    ...args: ReadonlyArray<string | number>
-  ) => ScriptReply | { readonly err: string }
-}
-
-/**
- * A function that stands for a Lua text, given as it is sent or by its SHA-1.
- *
- * **Details**
- *
- * Texts are byte strings in both directions: one character (0 … 255) for each byte, as in Lua.
- *
- * @category models
- * @since 0.1.0
- */
-export type Script =
-  & {
-    readonly run: (
-      redis: ScriptRedis,
-      keys: ReadonlyArray<string>,
-      argv: ReadonlyArray<string>
-    ) => ScriptValue
-  }
-  & ({ readonly lua: string } | { readonly sha1: string })
-
-type Run = Script["run"]
-
-// Lua texts are given as JavaScript strings, and sent as UTF-8.
-const encoder = new TextEncoder()
-
-/** The scripts of a deployment. */
-export class Scripts {
-  private readonly functions: ReadonlyMap<string, Run>
-  private readonly loaded = new Map<string, string>()
-
-  constructor(scripts: ReadonlyArray<Script>) {
-    this.functions = new Map(
-      [...effectScripts, ...scripts].map((script) => [
-        "lua" in script ? sha1(encoder.encode(script.lua)) : script.sha1.toLowerCase(),
-        script.run
-      ])
-    )
-  }
-
-  /** Remembers a text, a byte string, and gives its name. */
-  load(text: string): string {
-    const sha = sha1(toBytes(text))
-    this.loaded.set(sha, text)
-    return sha
-  }
-
-  has(sha: string): boolean {
-    return this.loaded.has(sha)
-  }
-
-  flush(): void {
-    this.loaded.clear()
-  }
-
-  /** The function of a loaded script, or what is wrong. */
-  find(sha: string): Run | string {
-    const text = this.loaded.get(sha)
-    if (text === undefined) return "NOSCRIPT No matching script. Please use EVAL."
-    const line = text.split("\n").find((line) => line.trim() !== "") ?? ""
-    return this.functions.get(sha) ??
-      `ERR script ${sha} (${JSON.stringify(line.trim())}) is not registered: the simulated server runs no Lua, so ` +
-        "give it a function in the option scripts: [{ lua, run }]"
-  }
-}
+import { ReplyValue } from "./replies.ts"
+import type { ScriptRedis, ScriptReply, ScriptValue } from "./script.ts"
+import { formatDouble, fromBytes, int64, parseInteger } from "./text.ts"
 
 // ----- values -----
 
@@ -198,7 +83,7 @@ const fromReply = (reply: ReplyValue): ScriptReply => {
 // ----- running -----
 
 /** What a script may call besides data commands. */
-const published = (name: string): Command<Session> | undefined =>
+const published = (name: string): Command<Client> | undefined =>
   name === "PUBLISH" || name === "SPUBLISH" ? pubsub[name] : undefined
 
 // What `COMMAND` of Redis 7.0.15 flags as `noscript`, and here also what Redis lets a script ask about itself.
@@ -210,7 +95,7 @@ const notAllowed = new Set([
   "UNSUBSCRIBE", "UNWATCH", "WAIT", "WATCH"
 ])
 
-const makeRedis = (session: Session, isReadOnly: boolean): ScriptRedis => {
+const makeRedis = (session: Client, isReadOnly: boolean): ScriptRedis => {
   const { database, keyspace } = session
   const caller: Caller = { keyspace, database, protocol: 2 }
   const call = <A extends ScriptReply>(command: string, ...given: ReadonlyArray<string | number>): A => {
@@ -244,7 +129,7 @@ const makeRedis = (session: Session, isReadOnly: boolean): ScriptRedis => {
 }
 
 const evaluate = (
-  session: Session,
+  session: Client,
   isReadOnly: boolean,
   [given, ...args]: ReadonlyArray<string>,
   find: () => string
@@ -270,18 +155,18 @@ const messageOf = (cause: unknown): string => cause instanceof Error ? cause.mes
 
 // ----- commands -----
 
-const evalCommand = (isReadOnly: boolean): Command<Session> => ({
+const evalCommand = (isReadOnly: boolean): Command<Client> => ({
   arity: -3,
   run: (session, [text, ...args]) => evaluate(session, isReadOnly, args, () => session.deployment.scripts.load(text))
 })
 
-const evalShaCommand = (isReadOnly: boolean): Command<Session> => ({
+const evalShaCommand = (isReadOnly: boolean): Command<Client> => ({
   arity: -3,
   run: (session, [sha, ...args]) => evaluate(session, isReadOnly, args, () => sha.toLowerCase())
 })
 
 /** The commands of this file by name. */
-export const scripting: Record<string, Command<Session>> = {
+export const scripting: Record<string, Command<Client>> = {
   EVAL: evalCommand(false),
   EVAL_RO: evalCommand(true),
   EVALSHA: evalShaCommand(false),

@@ -5,8 +5,8 @@
  * from. So whatever comes and goes meanwhile, an element that is there from the first call to the last is returned, and
  * the same data is iterated in the same order every time.
  */
-import type { ReplyValue } from "../../../Resp.ts"
 import { array, bulk, type Caller, type Command, refuse, syntaxError, toInteger } from "../command.ts"
+import type { ReplyValue } from "../replies.ts"
 import { formatDouble, matches } from "../text.ts"
 import { ranked } from "./sortedSets.ts"
 

@@ -1,5 +1,4 @@
 /** Streams: consumer groups, and what can be asked about a stream. */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   Blocked,
@@ -18,6 +17,7 @@ import {
   toAtLeastOne,
   toInteger
 } from "../command.ts"
+import { ReplyValue } from "../replies.ts"
 import { type Consumer, type Group, type Id, maxId, type Pending, pendingFrom, type Stream } from "../stream.ts"
 import {
   boundId,

@@ -1,5 +1,4 @@
 /** Keys of any type: existence, names, expiry, removal. */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
@@ -16,6 +15,7 @@ import {
   toInteger
 } from "../command.ts"
 import type { Database } from "../keyspace.ts"
+import { ReplyValue } from "../replies.ts"
 import { matches } from "../text.ts"
 import { expiry } from "./strings.ts"
 

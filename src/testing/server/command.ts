@@ -5,8 +5,8 @@
  * caller, nothing of connections or endpoints. Arguments and values are byte strings (see `text.ts`). What a command
  * refuses is thrown as a `Refusal` and becomes an error reply in `run`.
  */
-import { ReplyValue } from "../../Resp.ts"
 import { type Database, type Keyspace, Refusal } from "./keyspace.ts"
+import { ReplyValue } from "./replies.ts"
 import { formatDouble, int64, parseDouble, parseInteger, toBytes } from "./text.ts"
 
 /** Whoever runs a command. */

@@ -4,10 +4,10 @@
  * A node knows its own clients only; parameters belong to the deployment. What is set is remembered and told, and
  * nothing else depends on it.
  */
-import { ReplyValue } from "../../Resp.ts"
+import type { Client } from "./client.ts"
 import { array, bulk, type Command, error, integer, nil, notAnInteger, ok, syntaxError } from "./command.ts"
 import { isReplica } from "./conditions.ts"
-import type { Session } from "./session.ts"
+import { ReplyValue } from "./replies.ts"
 import { int64, matches, parseInteger } from "./text.ts"
 
 /** The Redis whose replies are reproduced. */
@@ -24,13 +24,13 @@ export const printable = (text: string): boolean => /^[!-~]*$/.test(text)
 
 // ----- CLIENT -----
 
-const setName = (session: Session, [, name]: ReadonlyArray<string>): ReplyValue => {
+const setName = (session: Client, [, name]: ReadonlyArray<string>): ReplyValue => {
   if (!printable(name)) return error(badName)
   session.name = name
   return ok
 }
 
-const setInfo = (session: Session, [, attribute, value]: ReadonlyArray<string>): ReplyValue => {
+const setInfo = (session: Client, [, attribute, value]: ReadonlyArray<string>): ReplyValue => {
   const name = attribute.toLowerCase()
   if (name !== "lib-name" && name !== "lib-ver") return error(`ERR Unrecognized option '${attribute}'`)
   if (!printable(value)) return error(`ERR ${name} cannot contain spaces, newlines or special characters.`)
@@ -39,9 +39,9 @@ const setInfo = (session: Session, [, attribute, value]: ReadonlyArray<string>):
 }
 
 // Sockets of a simulation need have no address; this one tells clients apart as a real one does.
-const addressOf = (session: Session): string => `client:${session.peer.id}`
+const addressOf = (session: Client): string => `client:${session.peer.id}`
 
-const flagsOf = (session: Session): string => {
+const flagsOf = (session: Client): string => {
   const flags = [
     session.subscriptions.size > 0 ? "P" : "",
     session.transaction === undefined ? "" : "x",
@@ -50,7 +50,7 @@ const flagsOf = (session: Session): string => {
   return flags.join("") || "N"
 }
 
-const describe = (session: Session): string => {
+const describe = (session: Client): string => {
   const { channel, pattern, shard } = session.subscriptions
   return `id=${session.peer.id} addr=${addressOf(session)} name=${session.name} flags=${flagsOf(session)}` +
     ` db=${session.index} sub=${channel.size} psub=${pattern.size} ssub=${shard.size}` +
@@ -59,15 +59,15 @@ const describe = (session: Session): string => {
     ` lib-name=${session.library.name} lib-ver=${session.library.version}\n`
 }
 
-const described = (sessions: ReadonlyArray<Session>): ReplyValue =>
+const described = (sessions: ReadonlyArray<Client>): ReplyValue =>
   ReplyValue.Verbatim({ format: "txt", text: sessions.map(describe).join("") })
 
 const types = new Set(["normal", "master", "replica", "slave", "pubsub"])
 
-const typeOf = (session: Session): string => session.subscriptions.size > 0 ? "pubsub" : "normal"
+const typeOf = (session: Client): string => session.subscriptions.size > 0 ? "pubsub" : "normal"
 
-const list = (session: Session, [, option, ...values]: ReadonlyArray<string>): ReplyValue => {
-  const sessions = session.peer.sessions()
+const list = (session: Client, [, option, ...values]: ReadonlyArray<string>): ReplyValue => {
+  const sessions = session.peer.clients()
   if (option === undefined) return described(sessions)
   if (option.toUpperCase() === "TYPE" && values.length === 1) {
     const type = values[0].toLowerCase()
@@ -80,10 +80,10 @@ const list = (session: Session, [, option, ...values]: ReadonlyArray<string>): R
   return described(sessions.filter((one) => ids.includes(BigInt(one.peer.id))))
 }
 
-type Filter = (session: Session) => boolean
+type Filter = (session: Client) => boolean
 
 /** Reads one filter of `CLIENT KILL`, or says what is wrong with it. */
-const killFilter = (session: Session, option: string, value: string): Filter | string => {
+const killFilter = (session: Client, option: string, value: string): Filter | string => {
   switch (option.toUpperCase()) {
     case "ID": {
       const id = parseInteger(value)
@@ -104,14 +104,14 @@ const killFilter = (session: Session, option: string, value: string): Filter | s
 }
 
 /** Closes a client; one that closes itself gets its answer first. */
-const close = (session: Session, victim: Session): void => {
+const close = (session: Client, victim: Client): void => {
   if (victim === session) session.peer.quit()
   else victim.peer.kill()
 }
 
-const kill = (session: Session, [, ...args]: ReadonlyArray<string>): ReplyValue => {
+const kill = (session: Client, [, ...args]: ReadonlyArray<string>): ReplyValue => {
   if (args.length === 1) {
-    const victim = session.peer.sessions().find((one) => addressOf(one) === args[0])
+    const victim = session.peer.clients().find((one) => addressOf(one) === args[0])
     if (victim === undefined) return error("ERR No such client")
     close(session, victim)
     return ok
@@ -130,18 +130,18 @@ const kill = (session: Session, [, ...args]: ReadonlyArray<string>): ReplyValue 
     if (typeof filter === "string") return error(filter)
     filters.push(filter)
   }
-  const victims = session.peer.sessions().filter((one) =>
+  const victims = session.peer.clients().filter((one) =>
     (one !== session || !skipsMe) && filters.every((filter) => filter(one))
   )
   for (const victim of victims) close(session, victim)
   return integer(victims.length)
 }
 
-const unblock = (session: Session, [, id, reason = "TIMEOUT"]: ReadonlyArray<string>): ReplyValue => {
+const unblock = (session: Client, [, id, reason = "TIMEOUT"]: ReadonlyArray<string>): ReplyValue => {
   if (!/^(timeout|error)$/i.test(reason)) return error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
   const number = parseInteger(id)
   if (number === undefined) return error(notAnInteger)
-  const wait = session.peer.sessions().find((one) => BigInt(one.peer.id) === number)?.wait
+  const wait = session.peer.clients().find((one) => BigInt(one.peer.id) === number)?.wait
   if (wait === undefined) return integer(0)
   if (/^error$/i.test(reason)) wait.end(error("UNBLOCKED client unblocked via CLIENT UNBLOCK"))
   else wait.expire()
@@ -232,7 +232,7 @@ const parameters: Readonly<Record<string, readonly [value: string, read?: Reader
 export const makeParameters = (): Map<string, string> =>
   new Map(Object.entries(parameters).map(([name, [value]]) => [name, value]))
 
-const configGet = (session: Session, [, ...patterns]: ReadonlyArray<string>): ReplyValue => {
+const configGet = (session: Client, [, ...patterns]: ReadonlyArray<string>): ReplyValue => {
   const { parameters } = session.deployment
   const found = new Map<string, string>()
   for (const asked of patterns) {
@@ -245,7 +245,7 @@ const configGet = (session: Session, [, ...patterns]: ReadonlyArray<string>): Re
   return ReplyValue.Map({ entries: [...found].map(([name, value]) => [bulk(name), bulk(value)] as const) })
 }
 
-const configSet = (session: Session, [, ...args]: ReadonlyArray<string>): ReplyValue => {
+const configSet = (session: Client, [, ...args]: ReadonlyArray<string>): ReplyValue => {
   if (args.length % 2 !== 0) return error(syntaxError)
   const failed = (name: string, why: string) =>
     error(`ERR CONFIG SET failed (possibly related to argument '${name}') - ${why}`)
@@ -269,18 +269,18 @@ const configSet = (session: Session, [, ...args]: ReadonlyArray<string>): ReplyV
 
 // ----- the server -----
 
-const role = (session: Session): ReplyValue =>
+const role = (session: Client): ReplyValue =>
   isReplica(session.peer.node)
     // Its master is no part of the simulation.
     ? array([bulk("slave"), bulk(""), integer(0), bulk("connect"), integer(-1)])
     : array([bulk("master"), integer(0), array([])])
 
-const info = (session: Session): ReplyValue => {
+const info = (session: Client): ReplyValue => {
   const databases = session.keyspace.databases
     .map((database, index) => [index, database.keys().length] as const)
     .filter(([, keys]) => keys > 0)
     .map(([index, keys]) => `db${index}:keys=${keys}`)
-  const sessions = session.peer.sessions()
+  const sessions = session.peer.clients()
   const lines = [
     "# Server",
     `redis_version:${version}`,
@@ -300,7 +300,7 @@ const info = (session: Session): ReplyValue => {
   return ReplyValue.Verbatim({ format: "txt", text: lines.join("\r\n") })
 }
 
-const debug = (session: Session, [subcommand, seconds]: ReadonlyArray<string>): ReplyValue => {
+const debug = (session: Client, [subcommand, seconds]: ReadonlyArray<string>): ReplyValue => {
   if (subcommand.toUpperCase() !== "SLEEP" || !(Number(seconds) >= 0)) {
     return error(`ERR unknown subcommand or wrong number of arguments for '${subcommand}'. Try DEBUG HELP.`)
   }
@@ -309,7 +309,7 @@ const debug = (session: Session, [subcommand, seconds]: ReadonlyArray<string>): 
 }
 
 /** The commands of this file by name. */
-export const administration: Record<string, Command<Session>> = {
+export const administration: Record<string, Command<Client>> = {
   INFO: { arity: -1, run: info },
   ROLE: { arity: 1, run: role },
   DEBUG: { arity: -2, run: debug },

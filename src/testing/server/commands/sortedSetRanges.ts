@@ -1,6 +1,6 @@
 /** Ranges of sorted sets, by rank, score or the bytes of their members: read, stored, counted and removed. */
-import type { ReplyValue } from "../../../Resp.ts"
 import { type Caller, clampRange, type Command, integer, refuse, syntaxError, toDouble, toIndex } from "../command.ts"
+import type { ReplyValue } from "../replies.ts"
 import { ranked, removeMembers, type Scored, scoredReply } from "./sortedSets.ts"
 
 type By = "RANK" | "BYSCORE" | "BYLEX"

@@ -1,5 +1,4 @@
 /** Hashes. */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
@@ -19,6 +18,7 @@ import {
   toSigned,
   wrongArity
 } from "../command.ts"
+import { ReplyValue } from "../replies.ts"
 import { int64 } from "../text.ts"
 import { addDecimal } from "./strings.ts"
 

@@ -1,5 +1,4 @@
 /** Sets. */
-import { ReplyValue } from "../../../Resp.ts"
 import {
   array,
   bulk,
@@ -15,6 +14,7 @@ import {
   toCount,
   toSigned
 } from "../command.ts"
+import { ReplyValue } from "../replies.ts"
 
 const members = (items: Iterable<string>): ReplyValue => ReplyValue.Set({ items: [...items].map(bulk) })
 
