@@ -19,6 +19,7 @@ import { NodeHitlessRedis, NodeTransport } from "hitless/node"
 import type { SimulatedRedis } from "hitless/testing"
 import * as Net from "node:net"
 import { inspect } from "node:util"
+import { isLegal, type State } from "../src/Connection.ts"
 import { blocksFor, refusalOf } from "../src/internal/commands.ts"
 import type { Words } from "../src/internal/request.ts"
 import { connect, deploy, handoffsEnded, tags, waitUntil } from "./support/deployment.ts"
@@ -45,6 +46,26 @@ const reasonOf = (fiber: Fiber.Fiber<unknown, HitlessError.HitlessError>) =>
   Effect.map(Effect.flip(Fiber.join(fiber)), (error) => error.reason._tag)
 
 const printed = (u: unknown) => `${String(u)}, ${inspect(u, { depth: Infinity, showHidden: true })}`
+
+describe("Connection.isLegal", () => {
+  const states: ReadonlyArray<State> = ["Connecting", "Ready", "Draining", "Closed"]
+  const legal = new Set([
+    "Connecting → Ready",
+    "Connecting → Closed",
+    "Ready → Draining",
+    "Ready → Closed",
+    "Draining → Closed"
+  ])
+
+  for (const from of states) {
+    for (const to of states) {
+      const edge = `${from} → ${to}`
+      it(`${legal.has(edge) ? "allows" : "refuses"} ${edge}`, () => {
+        assert.strictEqual(isLegal(from, to), legal.has(edge))
+      })
+    }
+  }
+})
 
 describe("credentials that break", () => {
   const secret = "s3cret-t0ken"
