@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { library } from "../src/internal/library.ts"
 import { type BenchFailure, fail } from "./failure.ts"
 import { print, versionOf } from "./report.ts"
 import type { Options } from "./throughput.ts"
@@ -101,4 +102,4 @@ const bench = Command.make("bench", config, (given) =>
     }
   })).pipe(Command.withDescription("Measures hitless and its rivals side by side on one real redis-server."))
 
-Command.run(bench, { version: "0.1.0" }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+Command.run(bench, { version: library.version }).pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)

@@ -15,6 +15,7 @@ import * as EffectConfig from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as NetAddress from "effect/net/NetAddress"
+import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -200,26 +201,6 @@ export interface Options {
   readonly maintenance?: MaintenanceOptions | undefined
 }
 
-// From go-redis: 3 retries, 15 s for a handoff, 10 s relaxed, a breaker of 5 failures and 60 s, 5 s to dial and 3 s for
-// a reply. Ten connections are our choice: each is multiplexed, so few are enough. 6379 is in Endpoint.
-// Both limits on what is pending are for a process with a heap of 1 GiB. Measured for `GET`s of as many fibers: 987 bytes
-// each when they were forked one by one, 1,358 by `Effect.forEach`, so that 262,144 take 340 MiB; as text that is not
-// Latin-1, which V8 keeps at two bytes a character, 256 MiB of arguments take 512.
-const defaults = {
-  host: "localhost",
-  database: 0,
-  poolSize: 10,
-  maxPendingCommands: 262_144,
-  maxPendingBytes: 256 * 1024 * 1024,
-  connectTimeout: Duration.seconds(5),
-  commandTimeout: Duration.seconds(3),
-  maxHandoffRetries: 3,
-  handoffTimeout: Duration.seconds(15),
-  relaxedTimeout: Duration.seconds(10),
-  breakerFailures: 5,
-  breakerOpenDuration: Duration.seconds(60)
-} as const
-
 // ----- errors -----
 
 /**
@@ -297,25 +278,6 @@ const Port = between(1, 65535)
 
 const Family = Schema.Literals([0, 4, 6])
 
-const Index = atLeast(0)
-
-// The default of `maxclients` is 10,000, and while a pool moves each connection and its successor are open.
-const PoolSize = between(1, 5000)
-
-const WhenOverloaded = Schema.Literals(["fail", "wait"])
-
-// What CLIENT SETNAME accepts: printable ASCII without spaces, because CLIENT LIST separates fields with them.
-const ClientName = Schema.String.check(Schema.isPattern(/^[!-~]+$/))
-
-const RetrySchema = Schema.Union([
-  Schema.Literals(["none", "reads"]),
-  Schema.declare((u): u is Exclude<Retry, string> => typeof u === "function")
-])
-
-const Mode = Schema.Literals(["disabled", "enabled", "auto"])
-
-const EndpointTypeOrAuto = Schema.Union([Schema.Literal("auto"), EndpointType])
-
 const TargetHost = Schema.String.check(
   Schema.makeFilter((host) => isHost(withoutBrackets(host.replace(/^\*\./, ""))))
 )
@@ -323,9 +285,6 @@ const TargetHost = Schema.String.check(
 const isPredicate = (u: unknown): u is (target: Endpoint.Endpoint) => boolean => typeof u === "function"
 
 const LogLevel = Schema.Literals(["Error", "Warn", "Info", "Debug"])
-
-// The numbers are go-redis': 0 = errors, 1 = warnings, 2 = info, 3 = debug.
-const LogLevelInput = Schema.Literals([...LogLevel.literals, 0, 1, 2, 3])
 
 const Count = Schema.Union([Schema.Literal("auto"), atLeast(1)])
 
@@ -392,21 +351,215 @@ const CredentialsInput = Schema.Unknown.pipe(
   })
 )
 
-/** Where the server is and how it is spoken to: the fields that a URL can give as well. */
-const location = {
-  host: field(Host, "must be a host name or an IP address, without a port"),
-  port: field(Port, "must be an integer from 1 to 65535"),
-  path: field(Schema.NonEmptyString, "must be the path of a Unix socket"),
-  family: field(Family, "must be 0, 4 or 6"),
-  database: field(Index, "must be an integer of at least 0: databases are numbered"),
-  clientName: field(ClientName, "must be printable ASCII without spaces: servers refuse any other name"),
-  protocol: field(Protocol, "must be \"auto\", 2 or 3")
+// ----- the table of options -----
+
+/** How the environment's text for an option is read, given its name there. */
+type Read = (name: string) => EffectConfig.Config<unknown>
+
+/**
+ * An option as the table has it: what it may be, the rule that anything else breaks, what it is where nothing is said, and
+ * how the environment's text is read, where there is such. What it is for is said where its type is, in `Options`.
+ */
+interface Option<S extends Schema.Constraint, D extends S["Type"] | undefined> {
+  readonly schema: S
+  readonly rule: string
+  readonly default: D
+  readonly env: Read | undefined
 }
+
+const option = <S extends Schema.Constraint, const D extends S["Type"] | undefined = undefined>(
+  schema: S,
+  rule: string,
+  more: { readonly default?: D; readonly env?: Read } = {}
+): Option<S, D> => ({ schema, rule, default: more.default as D, env: more.env })
+
+type Table = Readonly<Record<string, Option<Schema.Constraint, unknown>>>
+
+const literal = (schema: Parameters<typeof EffectConfig.schema>[0]): Read => (name) => EffectConfig.schema(schema, name)
+
+const listed: Read = (name) =>
+  EffectConfig.map(
+    EffectConfig.String(name),
+    (text) => text.split(",").map((host) => host.trim()).filter((host) => host !== "")
+  )
+
+const EnvCount = literal(Schema.Union([Schema.Literal("auto"), Schema.Int]))
+
+const WhenOverloaded = Schema.Literals(["fail", "wait"])
+
+const Mode = Schema.Literals(["disabled", "enabled", "auto"])
+
+const EndpointTypeOrAuto = Schema.Union([Schema.Literal("auto"), EndpointType])
+
+// The numbers are go-redis': 0 = errors, 1 = warnings, 2 = info, 3 = debug.
+const LogLevelInput = Schema.Literals([...LogLevel.literals, 0, 1, 2, 3])
+
+const RetryInput = Schema.Union([
+  Schema.Literals(["none", "reads"]),
+  Schema.declare((u): u is Exclude<Retry, string> => typeof u === "function")
+])
+
+/** Where the server is: what a URL can give as well. The environment's host and port are read together. */
+const address = {
+  host: option(Host, "must be a host name or an IP address, without a port"),
+  port: option(Port, "must be an integer from 1 to 65535"),
+  path: option(Schema.NonEmptyString, "must be the path of a Unix socket")
+}
+
+/** How it is spoken to: what a URL can give as well. */
+const place = {
+  family: option(Family, "must be 0, 4 or 6", { default: 0, env: literal(Family) }),
+  database: option(atLeast(0), "must be an integer of at least 0: databases are numbered", {
+    default: 0,
+    env: EffectConfig.Int
+  }),
+  // What CLIENT SETNAME accepts: CLIENT LIST separates fields with spaces.
+  clientName: option(
+    Schema.String.check(Schema.isPattern(/^[!-~]+$/)),
+    "must be printable ASCII without spaces: servers refuse any other name",
+    { env: EffectConfig.String }
+  ),
+  protocol: option(Protocol, "must be \"auto\", 2 or 3", { default: "auto", env: literal(Protocol) })
+}
+
+// Where no reason is given a default is go-redis': 5 s to dial, 3 s for a reply, 3 retries, 15 s for a handoff, 10 s relaxed,
+// a breaker of 5 failures and 60 s.
+const general = {
+  // The default of `maxclients` is 10,000, and while a pool moves each connection and its successor are open.
+  poolSize: option(
+    between(1, 5000),
+    "must be an integer from 1 to 5000: servers take 10000 clients by default, and a pool that moves has two for each",
+    // Each is multiplexed, so few are enough.
+    { default: 10, env: EffectConfig.Int }
+  ),
+  maxPendingCommands: option(
+    atLeast(1),
+    "must be an integer of at least 1: a command is pending until it is answered",
+    // For a process with a heap of 1 GiB, like the next. Measured for `GET`s of as many fibers: 987 bytes each when they
+    // were forked one by one, 1,358 by `Effect.forEach`, so that 262,144 take 340 MiB.
+    { default: 262_144, env: EffectConfig.Int }
+  ),
+  maxPendingBytes: option(atLeast(1), "must be an integer of at least 1, in bytes", {
+    // As text that is not Latin-1, which V8 keeps at two bytes a character, they take twice as much.
+    default: 256 * 1024 * 1024,
+    env: EffectConfig.Int
+  }),
+  whenOverloaded: option(
+    WhenOverloaded,
+    "must be \"fail\" or \"wait\"",
+    { default: "fail", env: literal(WhenOverloaded) }
+  ),
+  connectTimeout: option(
+    duration(isPositiveAndFinite),
+    "must be a positive, finite duration: a dial without an end could hold its callers for ever",
+    { default: Duration.seconds(5), env: EffectConfig.Duration }
+  ),
+  commandTimeout: option(
+    duration(Duration.isPositive),
+    "must be a positive duration; \"Infinity\" sets no limit",
+    { default: Duration.seconds(3), env: EffectConfig.Duration }
+  ),
+  retry: option(RetryInput, "must be \"none\", \"reads\" or a predicate", {
+    default: "reads",
+    env: literal(Schema.Literals(["none", "reads"]))
+  })
+}
+
+const maintenance = {
+  mode: option(Mode, "must be \"disabled\", \"enabled\" or \"auto\"", { default: "auto", env: literal(Mode) }),
+  endpointType: option(
+    EndpointTypeOrAuto,
+    `must be "auto" or one of ${EndpointType.literals.map((type) => `"${type}"`).join(", ")}`,
+    { default: "auto", env: literal(EndpointTypeOrAuto) }
+  ),
+  maxHandoffRetries: option(
+    between(0, 10),
+    "must be an integer from 0 to 10: all attempts have to fit inside the announced time",
+    { default: 3, env: EffectConfig.Int }
+  ),
+  handoffTimeout: option(
+    duration(isPositiveAndFinite),
+    "must be a positive, finite duration: an attempt without an end would hold its worker",
+    { default: Duration.seconds(15), env: EffectConfig.Duration }
+  ),
+  relaxedTimeout: option(
+    Schema.Union([Schema.Literal("off"), duration(isPositiveAndFinite)]),
+    "must be a positive, finite duration, or \"off\": a lost end of maintenance must not relax timeouts for ever",
+    {
+      default: Duration.seconds(10),
+      env: literal(Schema.Union([Schema.Literal("off"), Schema.DurationFromString]))
+    }
+  ),
+  postHandoffRelaxedDuration: option(
+    duration(isFiniteAndNotNegative),
+    "must be a finite duration of at least 0: relaxed timeouts have to end",
+    // Its default is twice `relaxedTimeout`.
+    { env: EffectConfig.Duration }
+  ),
+  maxWorkers: option(Count, "must be \"auto\" or an integer of at least 1: a handoff needs a worker", {
+    default: "auto",
+    env: EnvCount
+  }),
+  handoffQueueSize: option(
+    Count,
+    "must be \"auto\" or an integer of at least 1: a handoff waits in the queue",
+    { default: "auto", env: EnvCount }
+  ),
+  targets: option(
+    Schema.Union([Schema.Array(TargetHost), Schema.declare(isPredicate)]),
+    "must be an array of host names and IP addresses without ports, also *.example.com, or a predicate",
+    { env: listed }
+  ),
+  logLevel: option(
+    LogLevelInput,
+    "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3",
+    { default: "Warn", env: literal(LogLevelInput) }
+  )
+}
+
+const circuitBreaker = {
+  failures: option(atLeast(1), "must be an integer of at least 1: zero failures would never let a handoff run", {
+    default: 5
+  }),
+  openDuration: option(
+    duration(isPositiveAndFinite),
+    "must be a positive, finite duration: an opened breaker has to try again",
+    { default: Duration.seconds(60) }
+  )
+}
+
+/** The fields that options are decoded from. */
+const fieldsOf = <T extends Table>(table: T) =>
+  Record.map(table, ({ rule, schema }) => field(schema, rule)) as {
+    readonly [K in keyof T]: ReturnType<typeof field<T[K]["schema"]>>
+  }
+
+/** The fields of what options resolve to. */
+const resolvedOf = <T extends Table>(table: T) =>
+  Record.map(
+    table,
+    (option) =>
+      option.default === undefined ? Schema.UndefinedOr(Schema.toType(option.schema)) : Schema.toType(option.schema)
+  ) as {
+    readonly [K in keyof T]: T[K]["default"] extends undefined ? Schema.UndefinedOr<Schema.toType<T[K]["schema"]>>
+      : Schema.toType<T[K]["schema"]>
+  }
+
+/** Each option of a table as it is in the first source that has it, else its default. */
+const settled = <T extends Table>(
+  table: T,
+  ...sources: ReadonlyArray<{ readonly [K in keyof T]?: T[K]["schema"]["Type"] | undefined } | undefined>
+) =>
+  Record.map(table, (option, name: keyof T) => {
+    const source = sources.find((source) => source?.[name] !== undefined)
+    return source === undefined ? option.default : source[name]
+  }) as { readonly [K in keyof T]: T[K]["schema"]["Type"] | T[K]["default"] }
 
 // ----- url -----
 
 const UrlParts = Schema.Struct({
-  ...location,
+  ...fieldsOf(address),
+  ...fieldsOf(place),
   tls: Schema.Boolean,
   rejectUnauthorized: Schema.UndefinedOr(Schema.Boolean),
   credentials: Schema.optional(CredentialsSchema)
@@ -433,60 +586,16 @@ const UrlInput = Schema.Unknown.pipe(
 
 const Input = Schema.Struct({
   url: Schema.optional(UrlInput),
-  ...location,
+  ...fieldsOf(address),
+  ...fieldsOf(place),
   tls: group(Schema.Union([Schema.Boolean, Tls]), "must be true, false or an object of TLS options"),
   credentials: Schema.optional(CredentialsInput),
-  poolSize: field(
-    PoolSize,
-    "must be an integer from 1 to 5000: servers take 10000 clients by default, and a pool that moves has two for each"
-  ),
-  maxPendingCommands: field(atLeast(1), "must be an integer of at least 1: a command is pending until it is answered"),
-  maxPendingBytes: field(atLeast(1), "must be an integer of at least 1, in bytes"),
-  whenOverloaded: field(WhenOverloaded, "must be \"fail\" or \"wait\""),
-  connectTimeout: field(
-    duration(isPositiveAndFinite),
-    "must be a positive, finite duration: a dial without an end could hold its callers for ever"
-  ),
-  commandTimeout: field(duration(Duration.isPositive), "must be a positive duration; \"Infinity\" sets no limit"),
-  retry: field(RetrySchema, "must be \"none\", \"reads\" or a predicate"),
+  ...fieldsOf(general),
   maintenance: group(
     Schema.Struct({
-      mode: field(Mode, "must be \"disabled\", \"enabled\" or \"auto\""),
-      endpointType: field(
-        EndpointTypeOrAuto,
-        `must be "auto" or one of ${EndpointType.literals.map((type) => `"${type}"`).join(", ")}`
-      ),
-      maxHandoffRetries: field(
-        between(0, 10),
-        "must be an integer from 0 to 10: all attempts have to fit inside the announced time"
-      ),
-      handoffTimeout: field(
-        duration(isPositiveAndFinite),
-        "must be a positive, finite duration: an attempt without an end would hold its worker"
-      ),
-      relaxedTimeout: field(
-        Schema.Union([Schema.Literal("off"), duration(isPositiveAndFinite)]),
-        "must be a positive, finite duration, or \"off\": a lost end of maintenance must not relax timeouts for ever"
-      ),
-      postHandoffRelaxedDuration: field(
-        duration(isFiniteAndNotNegative),
-        "must be a finite duration of at least 0: relaxed timeouts have to end"
-      ),
-      maxWorkers: field(Count, "must be \"auto\" or an integer of at least 1: a handoff needs a worker"),
-      handoffQueueSize: field(Count, "must be \"auto\" or an integer of at least 1: a handoff waits in the queue"),
-      targets: field(
-        Schema.Union([Schema.Array(TargetHost), Schema.declare(isPredicate)]),
-        "must be an array of host names and IP addresses without ports, also *.example.com, or a predicate"
-      ),
-      logLevel: field(LogLevelInput, "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3"),
+      ...fieldsOf(maintenance),
       circuitBreaker: group(
-        Schema.Struct({
-          failures: field(atLeast(1), "must be an integer of at least 1: zero failures would never let a handoff run"),
-          openDuration: field(
-            duration(isPositiveAndFinite),
-            "must be a positive, finite duration: an opened breaker has to try again"
-          )
-        }).annotate(known),
+        Schema.Struct(fieldsOf(circuitBreaker)).annotate(known),
         "must be an object with failures and openDuration"
       )
     }).annotate(known),
@@ -528,30 +637,18 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
       Schema.TaggedStruct("Unix", { path: Schema.NonEmptyString })
     ]),
     tls: Schema.UndefinedOr(Tls),
-    family: Family,
-    database: Index,
-    clientName: Schema.UndefinedOr(ClientName),
+    ...resolvedOf(place),
     credentials: CredentialsEffect,
-    protocol: Protocol,
-    poolSize: PoolSize,
-    maxPendingCommands: atLeast(1),
-    maxPendingBytes: atLeast(1),
-    whenOverloaded: WhenOverloaded,
-    connectTimeout: Schema.Duration,
-    commandTimeout: Schema.Duration,
-    retry: RetrySchema,
+    ...resolvedOf(general),
     maintenance: Schema.Struct({
-      mode: Mode,
-      endpointType: EndpointTypeOrAuto,
-      maxHandoffRetries: between(0, 10),
-      handoffTimeout: Schema.Duration,
+      ...resolvedOf(maintenance),
       relaxedTimeout: Schema.UndefinedOr(Schema.Duration),
       postHandoffRelaxedDuration: Schema.Duration,
       maxWorkers: atLeast(1),
       handoffQueueSize: atLeast(1),
       targets: Schema.UndefinedOr(Schema.declare(isPredicate)),
       logLevel: LogLevel,
-      circuitBreaker: Schema.Struct({ failures: atLeast(1), openDuration: Schema.Duration })
+      circuitBreaker: Schema.Struct(resolvedOf(circuitBreaker))
     })
   }).check(Schema.makeFilter(({ maintenance, poolSize }) =>
     maintenance.handoffQueueSize > poolSize
@@ -563,7 +660,7 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
 const resolveEndpoint = ({ host, path, port, url }: typeof Input.Type): Endpoint.Endpoint => {
   if (path !== undefined) return Endpoint.unix(path)
   if (url?.path !== undefined && host === undefined && port === undefined) return Endpoint.unix(url.path)
-  return Endpoint.tcp(withoutBrackets(host ?? url?.host ?? defaults.host), port ?? url?.port)
+  return Endpoint.tcp(withoutBrackets(host ?? url?.host ?? "localhost"), port ?? url?.port)
 }
 
 const resolveTls = ({ tls, url }: typeof Input.Type): TlsOptions | undefined => {
@@ -584,46 +681,31 @@ const resolveMaintenance = (
   input: NonNullable<(typeof Input.Type)["maintenance"]>,
   poolSize: number
 ): ResolvedConfig["maintenance"] => {
-  const relaxedTimeout = input.relaxedTimeout === "off" ? undefined : input.relaxedTimeout ?? defaults.relaxedTimeout
-  const maxWorkers = resolveWorkers(input.maxWorkers ?? "auto", poolSize)
-  const logLevel = input.logLevel ?? "Warn"
+  const given = settled(maintenance, input)
+  const relaxedTimeout = given.relaxedTimeout === "off" ? undefined : given.relaxedTimeout
+  const maxWorkers = resolveWorkers(given.maxWorkers, poolSize)
   return {
-    mode: input.mode ?? "auto",
-    endpointType: input.endpointType ?? "auto",
-    maxHandoffRetries: input.maxHandoffRetries ?? defaults.maxHandoffRetries,
-    handoffTimeout: input.handoffTimeout ?? defaults.handoffTimeout,
+    ...given,
     relaxedTimeout,
-    postHandoffRelaxedDuration: input.postHandoffRelaxedDuration ??
+    postHandoffRelaxedDuration: given.postHandoffRelaxedDuration ??
       (relaxedTimeout === undefined ? Duration.zero : Duration.times(relaxedTimeout, 2)),
     maxWorkers,
-    handoffQueueSize: resolveQueueSize(input.handoffQueueSize ?? "auto", maxWorkers, poolSize),
-    targets: typeof input.targets === "object" ? Endpoint.isAt(input.targets.map(withoutBrackets)) : input.targets,
-    logLevel: typeof logLevel === "number" ? LogLevel.literals[logLevel] : logLevel,
-    circuitBreaker: {
-      failures: input.circuitBreaker?.failures ?? defaults.breakerFailures,
-      openDuration: input.circuitBreaker?.openDuration ?? defaults.breakerOpenDuration
-    }
+    handoffQueueSize: resolveQueueSize(given.handoffQueueSize, maxWorkers, poolSize),
+    targets: typeof given.targets === "object" ? Endpoint.isAt(given.targets.map(withoutBrackets)) : given.targets,
+    logLevel: typeof given.logLevel === "number" ? LogLevel.literals[given.logLevel] : given.logLevel,
+    circuitBreaker: settled(circuitBreaker, input.circuitBreaker)
   }
 }
 
 const resolve = (input: typeof Input.Type): typeof ResolvedConfig.Encoded => {
-  const poolSize = input.poolSize ?? defaults.poolSize
+  const given = settled(general, input)
   return {
     endpoint: resolveEndpoint(input),
     tls: resolveTls(input),
-    family: input.family ?? input.url?.family ?? 0,
-    database: input.database ?? input.url?.database ?? defaults.database,
-    clientName: input.clientName ?? input.url?.clientName,
+    ...settled(place, input, input.url),
     credentials: input.credentials ?? Effect.succeed(input.url?.credentials),
-    protocol: input.protocol ?? input.url?.protocol ?? "auto",
-    poolSize,
-    maxPendingCommands: input.maxPendingCommands ?? defaults.maxPendingCommands,
-    maxPendingBytes: input.maxPendingBytes ?? defaults.maxPendingBytes,
-    whenOverloaded: input.whenOverloaded ?? "fail",
-    connectTimeout: input.connectTimeout ?? defaults.connectTimeout,
-    commandTimeout: input.commandTimeout ?? defaults.commandTimeout,
-    retry: input.retry ?? "reads",
-    maintenance: resolveMaintenance(input.maintenance ?? {}, poolSize)
+    ...given,
+    maintenance: resolveMaintenance(input.maintenance ?? {}, given.poolSize)
   }
 }
 
@@ -652,8 +734,6 @@ export const decode = (options: Options | undefined): Effect.Effect<ResolvedConf
 const optional = <A>(config: EffectConfig.Config<A>): EffectConfig.Config<A | undefined> =>
   EffectConfig.withDefault(config, undefined)
 
-const EnvCount = Schema.Union([Schema.Literal("auto"), Schema.Int])
-
 const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfig.all({
   username: optional(EffectConfig.String("REDIS_USERNAME")),
   password: optional(EffectConfig.Redacted("REDIS_PASSWORD"))
@@ -664,6 +744,13 @@ const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfi
   }
   return Effect.succeed(password && { username, password })
 }))
+
+/** The options of a table that the environment can give: `maxWorkers` as `REDIS_MAINTENANCE_MAX_WORKERS`. */
+const readFrom = (table: Table, prefix: string) =>
+  Record.filterMap(table, ({ env }, name) =>
+    env === undefined
+      ? Result.failVoid
+      : Result.succeed(optional(env(`${prefix}_${name.replace(/[A-Z]/g, "_$&").toUpperCase()}`))))
 
 /**
  * A port, or a link to a container. Kubernetes gives every container a `REDIS_PORT` of this form, asked or not, when there
@@ -722,39 +809,9 @@ const envLocation = EffectConfig.all({
  */
 export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
   location: envLocation,
-  family: optional(EffectConfig.schema(Family, "REDIS_FAMILY")),
   tls: optional(EffectConfig.Boolean("REDIS_TLS")),
-  database: optional(EffectConfig.Int("REDIS_DATABASE")),
-  clientName: optional(EffectConfig.String("REDIS_CLIENT_NAME")),
   credentials: envCredentials,
-  protocol: optional(EffectConfig.schema(Protocol, "REDIS_PROTOCOL")),
-  poolSize: optional(EffectConfig.Int("REDIS_POOL_SIZE")),
-  maxPendingCommands: optional(EffectConfig.Int("REDIS_MAX_PENDING_COMMANDS")),
-  maxPendingBytes: optional(EffectConfig.Int("REDIS_MAX_PENDING_BYTES")),
-  whenOverloaded: optional(EffectConfig.schema(WhenOverloaded, "REDIS_WHEN_OVERLOADED")),
-  connectTimeout: optional(EffectConfig.Duration("REDIS_CONNECT_TIMEOUT")),
-  commandTimeout: optional(EffectConfig.Duration("REDIS_COMMAND_TIMEOUT")),
-  retry: optional(EffectConfig.schema(Schema.Literals(["none", "reads"]), "REDIS_RETRY")),
-  maintenance: EffectConfig.all({
-    mode: optional(EffectConfig.schema(Mode, "REDIS_MAINTENANCE_MODE")),
-    endpointType: optional(EffectConfig.schema(EndpointTypeOrAuto, "REDIS_MAINTENANCE_ENDPOINT_TYPE")),
-    maxHandoffRetries: optional(EffectConfig.Int("REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES")),
-    handoffTimeout: optional(EffectConfig.Duration("REDIS_MAINTENANCE_HANDOFF_TIMEOUT")),
-    relaxedTimeout: optional(
-      EffectConfig.schema(
-        Schema.Union([Schema.Literal("off"), Schema.DurationFromString]),
-        "REDIS_MAINTENANCE_RELAXED_TIMEOUT"
-      )
-    ),
-    postHandoffRelaxedDuration: optional(EffectConfig.Duration("REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION")),
-    maxWorkers: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_MAX_WORKERS")),
-    handoffQueueSize: optional(EffectConfig.schema(EnvCount, "REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE")),
-    targets: optional(
-      EffectConfig.map(
-        EffectConfig.String("REDIS_MAINTENANCE_TARGETS"),
-        (text) => text.split(",").map((host) => host.trim()).filter((host) => host !== "")
-      )
-    ),
-    logLevel: optional(EffectConfig.schema(LogLevelInput, "REDIS_MAINTENANCE_LOG_LEVEL"))
-  })
-}).pipe(EffectConfig.map(({ location, ...options }) => ({ ...location, ...options })))
+  ...readFrom(place, "REDIS"),
+  ...readFrom(general, "REDIS"),
+  maintenance: EffectConfig.all(readFrom(maintenance, "REDIS_MAINTENANCE"))
+}).pipe(EffectConfig.map(({ location, ...options }) => ({ ...location, ...options }) as Options))

@@ -14,10 +14,12 @@
  */
 import * as Schema from "effect/Schema"
 
-const site = {
+/** What every reason says: where it happened, what was being sent, and whether that may have run. */
+const circumstances = {
   endpoint: Schema.optionalKey(Schema.String),
   command: Schema.optionalKey(Schema.String),
-  window: Schema.optionalKey(Schema.String)
+  window: Schema.optionalKey(Schema.String),
+  mayHaveExecuted: Schema.Boolean
 }
 
 const at = (self: { readonly endpoint?: string; readonly window?: string }): string =>
@@ -67,10 +69,9 @@ export type ConnectFailureKind = typeof ConnectFailureKind.Type
  */
 export class ConnectFailed extends Schema.Class<ConnectFailed>("hitless/HitlessError/ConnectFailed")({
   _tag: Schema.tag("ConnectFailed"),
-  ...site,
+  ...circumstances,
   kind: ConnectFailureKind,
-  detail: Schema.String,
-  mayHaveExecuted: Schema.Boolean
+  detail: Schema.String
 }) {
   /** Connecting again can succeed, except where the certificate is not trusted; safe when the command never ran. */
   get isRetryable(): boolean {
@@ -90,9 +91,8 @@ export class ConnectFailed extends Schema.Class<ConnectFailed>("hitless/HitlessE
 export class AuthenticationFailed
   extends Schema.Class<AuthenticationFailed>("hitless/HitlessError/AuthenticationFailed")({
     _tag: Schema.tag("AuthenticationFailed"),
-    ...site,
-    detail: Schema.String,
-    mayHaveExecuted: Schema.Boolean
+    ...circumstances,
+    detail: Schema.String
   })
 {
   /** The same credentials are refused again. */
@@ -112,9 +112,8 @@ export class AuthenticationFailed
  */
 export class MaintenanceRefused extends Schema.Class<MaintenanceRefused>("hitless/HitlessError/MaintenanceRefused")({
   _tag: Schema.tag("MaintenanceRefused"),
-  ...site,
-  detail: Schema.String,
-  mayHaveExecuted: Schema.Boolean
+  ...circumstances,
+  detail: Schema.String
 }) {
   /** The server's answer does not change by asking again at once. */
   get isRetryable(): boolean {
@@ -133,10 +132,9 @@ export class MaintenanceRefused extends Schema.Class<MaintenanceRefused>("hitles
  */
 export class CommandTimeout extends Schema.Class<CommandTimeout>("hitless/HitlessError/CommandTimeout")({
   _tag: Schema.tag("CommandTimeout"),
-  ...site,
+  ...circumstances,
   /** How long the command had, in milliseconds, relaxation included. */
-  afterMillis: Schema.Finite,
-  mayHaveExecuted: Schema.Boolean
+  afterMillis: Schema.Finite
 }) {
   /** Safe to send again only when it was never written. */
   get isRetryable(): boolean {
@@ -157,9 +155,8 @@ export class CommandTimeout extends Schema.Class<CommandTimeout>("hitless/Hitles
  */
 export class ConnectionLost extends Schema.Class<ConnectionLost>("hitless/HitlessError/ConnectionLost")({
   _tag: Schema.tag("ConnectionLost"),
-  ...site,
-  detail: Schema.String,
-  mayHaveExecuted: Schema.Boolean
+  ...circumstances,
+  detail: Schema.String
 }) {
   /** Safe to send again only when it was never written. */
   get isRetryable(): boolean {
@@ -207,10 +204,9 @@ export const unreadableCode = "UNREADABLE"
  */
 export class ServerReplied extends Schema.Class<ServerReplied>("hitless/HitlessError/ServerReplied")({
   _tag: Schema.tag("ServerReplied"),
-  ...site,
+  ...circumstances,
   code: Schema.String,
-  detail: Schema.String,
-  mayHaveExecuted: Schema.Boolean
+  detail: Schema.String
 }) {
   /** Only for codes that mean "did not run, may run soon" (`didNotRunCodes`), and only in Redis' own words. */
   get isRetryable(): boolean {
@@ -230,9 +226,8 @@ export class ServerReplied extends Schema.Class<ServerReplied>("hitless/HitlessE
  */
 export class ProtocolViolation extends Schema.Class<ProtocolViolation>("hitless/HitlessError/ProtocolViolation")({
   _tag: Schema.tag("ProtocolViolation"),
-  ...site,
-  detail: Schema.String,
-  mayHaveExecuted: Schema.Boolean
+  ...circumstances,
+  detail: Schema.String
 }) {
   /** The command's fate is unknown, so it is not sent again. */
   get isRetryable(): boolean {
@@ -252,11 +247,10 @@ export class ProtocolViolation extends Schema.Class<ProtocolViolation>("hitless/
  */
 export class TransactionAborted extends Schema.Class<TransactionAborted>("hitless/HitlessError/TransactionAborted")({
   _tag: Schema.tag("TransactionAborted"),
-  ...site,
+  ...circumstances,
   /** The first word of the server's refusal; none where a watched key changed. */
   code: Schema.optionalKey(Schema.String),
-  detail: Schema.String,
-  mayHaveExecuted: Schema.Boolean
+  detail: Schema.String
 }) {
   /**
    * When a watched key changed, or the refusal passes (`didNotRunCodes`); never when the transaction was sent before, on
@@ -280,9 +274,8 @@ export class TransactionAborted extends Schema.Class<TransactionAborted>("hitles
  */
 export class CommandRefused extends Schema.Class<CommandRefused>("hitless/HitlessError/CommandRefused")({
   _tag: Schema.tag("CommandRefused"),
-  ...site,
-  detail: Schema.String,
-  mayHaveExecuted: Schema.Boolean
+  ...circumstances,
+  detail: Schema.String
 }) {
   /** It is refused again. */
   get isRetryable(): boolean {
@@ -301,11 +294,10 @@ export class CommandRefused extends Schema.Class<CommandRefused>("hitless/Hitles
  */
 export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/Overloaded")({
   _tag: Schema.tag("Overloaded"),
-  ...site,
+  ...circumstances,
   /** The limit that it would have exceeded, and of what. */
   limit: Schema.Finite,
-  unit: Schema.Literals(["commands", "bytes"]),
-  mayHaveExecuted: Schema.Boolean
+  unit: Schema.Literals(["commands", "bytes"])
 }) {
   /** It did not run; later there may be room. */
   get isRetryable(): boolean {
@@ -329,8 +321,7 @@ export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/O
  */
 export class Closed extends Schema.Class<Closed>("hitless/HitlessError/Closed")({
   _tag: Schema.tag("Closed"),
-  ...site,
-  mayHaveExecuted: Schema.Boolean
+  ...circumstances
 }) {
   /** A closed client does not open again. */
   get isRetryable(): boolean {

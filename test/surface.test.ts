@@ -4,6 +4,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Hitless from "hitless"
 import { execFileSync } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { library } from "../src/internal/library.ts"
 
 const imports = (paths: ReadonlyArray<string>): Readonly<Record<string, string>> =>
   JSON.parse(execFileSync(
@@ -52,6 +54,11 @@ const closed = [
 ]
 
 describe("The package", () => {
+  it("names itself to servers with its own version", () => {
+    const { name, version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"))
+    assert.deepStrictEqual({ ...library }, { name, version })
+  })
+
   it("opens its public modules and no others", () => {
     assert.deepStrictEqual(imports(open), Object.fromEntries(open.map((path) => [path, "imported"])))
     assert.deepStrictEqual(

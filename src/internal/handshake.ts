@@ -16,16 +16,10 @@ import {
   MaintenanceRefused
 } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
+import { library } from "./library.ts"
 import { textOf } from "./replies.ts"
 import type { Words } from "./request.ts"
 import type { Scrub } from "./secrets.ts"
-
-/**
- * How this library names itself to the server, with `CLIENT SETINFO`.
- *
- * @internal
- */
-export const library = { name: "hitless", version: "0.1.0" } as const
 
 /** What an endpoint answered when asked for maintenance notifications. @internal */
 export type Support =
