@@ -12,9 +12,9 @@ import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { library } from "../src/internal/library.ts"
-import { type BenchFailure, fail } from "./failure.ts"
-import { print, versionOf } from "./report.ts"
-import type { Options } from "./throughput.ts"
+import { type BenchFailure, fail } from "./kit/failure.ts"
+import { print, versionOf } from "./kit/report.ts"
+import type { Options } from "./parts/throughput.ts"
 
 const here = import.meta.dirname
 
@@ -41,11 +41,11 @@ type Part = (options: Options) => Effect.Effect<unknown, unknown>
 
 /** The parts by name. Each is imported when it runs: before `prepare` the rivals may be missing. */
 const parts = {
-  throughput: async () => (await import("./throughput.ts")).throughput,
-  codec: async () => (await import("./codec.ts")).codec,
-  memory: async () => (await import("./memory.ts")).memory,
-  handoff: async () => (await import("./handoff.ts")).handoff,
-  overhead: async () => (await import("./overhead.ts")).overhead
+  throughput: async () => (await import("./parts/throughput.ts")).throughput,
+  codec: async () => (await import("./parts/codec.ts")).codec,
+  memory: async () => (await import("./parts/memory.ts")).memory,
+  handoff: async () => (await import("./parts/handoff.ts")).handoff,
+  overhead: async () => (await import("./parts/overhead.ts")).overhead
 } satisfies Record<string, () => Promise<Part>>
 
 const names = Object.keys(parts) as Array<keyof typeof parts>
@@ -93,7 +93,7 @@ const bench = Command.make("bench", config, (given) =>
       cells: given.cells,
       rivals: given.rivals.split(",").filter((rival) => rival !== "")
     }
-    const { draw } = yield* Effect.promise(() => import("./chart.ts"))
+    const { draw } = yield* Effect.promise(() => import("./kit/chart.ts"))
     for (const part of given.parts.length === 0 ? names : given.parts) {
       const load: () => Promise<Part> = parts[part]
       const run = yield* Effect.promise(load)

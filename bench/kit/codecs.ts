@@ -1,7 +1,7 @@
 /**
  * The codec alone: decoders over the same bytes, encoders over the same commands, without sockets or promises.
  *
- * Each contestant has a process of its own, which is this file run by itself, and they take turns as in `throughput.ts`.
+ * Each contestant has a process of its own, `children/codec.ts`, and they take turns as in `parts/parts/throughput.ts`.
  * Before anything is timed, each has verified every cell: what comes out is compared with what the cell says, and the code
  * has been compiled for every kind of reply, as in a program that sends more than one command.
  *
@@ -10,33 +10,15 @@
  * memory to the bytes that a socket hands to the system. Clients that hand text to the socket leave half of the work to
  * it, so `toSocket` does for everyone what Node's stream does with text.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Decoder as NodeRedisDecoder, RESP_TYPES } from "@redis/client/dist/lib/RESP/decoder.js"
 import encoderModule from "@redis/client/dist/lib/RESP/encoder.js"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
 import { Command } from "ioredis"
 import { Decoder as IORedisDecoder } from "ioredis/built/resp/decoder.js"
 import { convertBufferToString } from "ioredis/built/utils/index.js"
 import { createRequire } from "node:module"
 import { setImmediate } from "node:timers/promises"
 import { isDeepStrictEqual } from "node:util"
-import * as Resp from "../src/Resp.ts"
-import * as Child from "./child.ts"
-import { attempt, type BenchFailure, fail } from "./failure.ts"
-import {
-  digits,
-  formatRange,
-  machine,
-  print,
-  ratio,
-  spread,
-  summarize,
-  table,
-  versionOf,
-  writeResults
-} from "./report.ts"
-import type { Options } from "./throughput.ts"
+import * as Resp from "../../src/Resp.ts"
 
 // ----- cells -----
 
@@ -48,7 +30,7 @@ interface Reply {
   readonly value: unknown
 }
 
-type Cell =
+export type Cell =
   & { readonly name: string }
   & (
     | {
@@ -106,7 +88,7 @@ const sizes = [16, kib, 64 * kib, mib]
 const sizeName = (size: number): string =>
   size >= mib ? `${size / mib} MiB` : size >= kib ? `${size / kib} KiB` : `${size} B`
 
-const cells: ReadonlyArray<Cell> = [
+export const cells: ReadonlyArray<Cell> = [
   decode("OK", [ok]),
   decode("integer", [integer(7), integer(1234567), integer(-42)]),
   decode("null", [null2]),
@@ -152,12 +134,12 @@ const chunksOf = (bytes: Buffer): ReadonlyArray<Buffer> =>
     return chunk
   })
 
-const wireOf = (commands: ReadonlyArray<ReadonlyArray<Argument>>): string =>
+export const wireOf = (commands: ReadonlyArray<ReadonlyArray<Argument>>): string =>
   commands.map((args) => array(args.map((arg) => blob(String(arg)))).wire).join("")
 
 // ----- contestants -----
 
-interface Codec {
+export interface Codec {
   readonly name: string
   /** The package whose version is reported. */
   readonly package?: string | undefined
@@ -264,9 +246,9 @@ const redisParser: Codec = {
 }
 
 /** In the order of their turns; the first is the one that all others are compared with. */
-const codecs: ReadonlyArray<Codec> = [hitless, nodeRedis, ioredis, redisParser]
+export const codecs: ReadonlyArray<Codec> = [hitless, nodeRedis, ioredis, redisParser]
 
-const takesPart = (codec: Codec, cell: Cell): boolean =>
+export const takesPart = (codec: Codec, cell: Cell): boolean =>
   cell.work === "decode" ? codec.protocols.includes(cell.protocol) : codec.encoder !== undefined
 
 // ----- the socket's share -----
@@ -298,7 +280,7 @@ const toSocket = (parts: ReadonlyArray<string | Uint8Array>): number => {
 // ----- work -----
 
 /** What a turn repeats. */
-interface Work {
+export interface Work {
   readonly pass: () => void
   /** Replies or commands in a pass. */
   readonly units: number
@@ -310,7 +292,7 @@ interface Work {
  */
 const ropeLength = 1024
 
-const workOf = (codec: Codec, cell: Cell): Work => {
+export const workOf = (codec: Codec, cell: Cell): Work => {
   if (cell.work === "encode") {
     const encode = codec.encoder!(cell.commands)
     const size = wireOf(cell.commands).length
@@ -355,7 +337,7 @@ const plain = (reply: unknown): unknown =>
     : reply
 
 /** Fails unless what the codec makes of a cell is what the cell says. */
-const verify = (codec: Codec, cell: Cell): void => {
+export const verify = (codec: Codec, cell: Cell): void => {
   if (cell.work === "encode") {
     const bytes = Buffer.concat(codec.encoder!(cell.commands)().map((part) => Buffer.from(part)))
     if (bytes.toString("latin1") !== wireOf(cell.commands)) {
@@ -377,7 +359,7 @@ const verify = (codec: Codec, cell: Cell): void => {
 // ----- measuring -----
 
 /** What one turn gave. */
-interface Sample {
+export interface Sample {
   /** Replies or commands. */
   readonly perSecond: number
   /** Microseconds of the whole process per reply or command, the threads of the garbage collector included. */
@@ -390,8 +372,8 @@ interface Sample {
  */
 const slice = 5
 
-const measure = async ({ pass, units }: Work, seconds: number): Promise<Sample> => {
-  // Nobody pays for the garbage of the turn before. The flag is given by `child.ts`.
+export const measure = async ({ pass, units }: Work, seconds: number): Promise<Sample> => {
+  // Nobody pays for the garbage of the turn before. The flag is given by `kit/child.ts`.
   globalThis.gc?.()
   const cpu = process.cpuUsage()
   const startedAt = performance.now()
@@ -410,162 +392,6 @@ const measure = async ({ pass, units }: Work, seconds: number): Promise<Sample> 
   return { perSecond: passes * units / (now - startedAt) * 1000, cpu: (user + system) / (passes * units) }
 }
 
-type Question =
+export type Question =
   | { readonly _tag: "Verify" }
   | { readonly _tag: "Measure"; readonly cell: string; readonly seconds: number; readonly warmUp: number }
-
-/** The process of one contestant: verifies all cells at once, then measures them as it is asked. */
-const program = Effect.suspend(() => {
-  const codec = codecs.find(({ name }) => name === process.argv[2])!
-  // The cell at hand: its stream and its connection last for all rounds.
-  let current: { readonly cell: string; readonly work: Work } | undefined
-  return Child.serve((question: Question): Effect.Effect<Sample | undefined, BenchFailure> => {
-    if (question._tag === "Verify") {
-      return attempt("verifying", async () => {
-        for (const cell of cells) if (takesPart(codec, cell)) verify(codec, cell)
-        return undefined
-      })
-    }
-    return attempt(question.cell, async () => {
-      if (current?.cell !== question.cell) {
-        current = { cell: question.cell, work: workOf(codec, cells.find(({ name }) => name === question.cell)!) }
-      }
-      await measure(current.work, question.warmUp)
-      return await measure(current.work, question.seconds)
-    })
-  })
-})
-
-// ----- results -----
-
-interface Result {
-  readonly contestant: string
-  readonly samples: ReadonlyArray<Sample>
-}
-
-interface CellResult {
-  readonly cell: string
-  readonly work: "decode" | "encode"
-  /** Per reply or command, on the wire. */
-  readonly bytes: number
-  readonly results: ReadonlyArray<Result>
-}
-
-const rate = ({ perSecond }: Sample): number => perSecond
-const cpu = ({ cpu }: Sample): number => cpu
-
-const printCell = ({ bytes, cell, results, work }: CellResult): void => {
-  const first = results[0]!
-  const header = [
-    cell,
-    work === "decode" ? "replies/s" : "commands/s",
-    "MB/s",
-    "spread",
-    "hitless is ×",
-    "CPU µs",
-    "hitless uses ×"
-  ]
-  const rows = results.map((result) => {
-    const rates = summarize(result.samples.map(rate))
-    return [
-      result.contestant,
-      digits(rates.median),
-      digits(rates.median * bytes / 1e6),
-      `${Math.round(spread(rates) * 100)}%`,
-      result === first ? "" : formatRange(ratio(first, result, rate)),
-      digits(summarize(result.samples.map(cpu)).median),
-      result === first ? "" : formatRange(ratio(first, result, cpu))
-    ]
-  })
-  print(table(header, rows))
-}
-
-const printSummary = (results: ReadonlyArray<CellResult>, rivals: ReadonlyArray<string>): void => {
-  const rows = results.map(({ cell, results: [first, ...others] }) => [
-    cell,
-    ...rivals.map((rival) => {
-      const other = others.find(({ contestant }) => contestant === rival)
-      return other === undefined ? "–" : ratio(first!, other, rate)!.median.toFixed(2)
-    })
-  ])
-  print(table(["", ...rivals], rows))
-}
-
-// ----- running -----
-
-const turn = Effect.fnUntraced(function*(child: Child.Child, question: Question) {
-  const what = question._tag === "Verify" ? "verifying" : question.cell
-  const answer = yield* Child.ask<Sample | undefined>(child, question, what)
-  return answer._tag === "Failed" ? yield* fail(`${child.name}: ${answer.reason}`) : answer.value
-})
-
-interface Participant {
-  readonly codec: Codec
-  readonly child: Child.Child
-}
-
-const measureCell = Effect.fnUntraced(function*(
-  cell: Cell,
-  participants: ReadonlyArray<Participant>,
-  { rounds, seconds }: Options
-) {
-  // A turn without server and sockets has less to average out than one of `throughput.ts`.
-  const length = seconds / 2
-  const standings = participants.filter(({ codec }) => takesPart(codec, cell)).map(({ child }) => ({
-    child,
-    samples: new Array<Sample>()
-  }))
-  for (let round = 0; round < rounds; round++) {
-    const warmUp = round === 0 ? length / 2 : length / 4
-    for (const { child, samples } of standings) {
-      const sample = yield* turn(child, { _tag: "Measure", cell: cell.name, seconds: length, warmUp })
-      samples.push(sample!)
-    }
-  }
-  const wire = cell.work === "decode" ? cell.replies.map((reply) => reply.wire).join("") : wireOf(cell.commands)
-  const result: CellResult = {
-    cell: cell.name,
-    work: cell.work,
-    bytes: wire.length / (cell.work === "decode" ? cell.replies.length : cell.commands.length),
-    results: standings.map(({ child, samples }) => ({ contestant: child.name, samples }))
-  }
-  printCell(result)
-  return result
-})
-
-/** Measures, prints, and writes `bench/results/codec.json`. */
-export const codec = Effect.fnUntraced(function*(options: Options) {
-  const chosenCells = cells.filter(({ name }) => name.includes(options.cells))
-  const chosen = codecs.filter(({ name }, index) =>
-    index === 0 || options.rivals.length === 0 || options.rivals.some((rival) => name.includes(rival))
-  )
-  if (chosenCells.length === 0) return yield* fail(`no cell's name contains "${options.cells}"`)
-
-  const about = {
-    part: "codec",
-    date: new Date().toISOString(),
-    machine: machine(),
-    versions: Object.fromEntries(
-      chosen.flatMap((codec) => codec.package === undefined ? [] : [[codec.package, versionOf(codec.package)]])
-    ),
-    options
-  }
-  print(
-    table(["", ""], Object.entries({ ...about.machine, ...about.versions }).map(([key, value]) => [key, String(value)]))
-  )
-
-  const participants = yield* Effect.forEach(
-    chosen,
-    (codec) => Effect.map(Child.start(codec.name, "codec.ts", [codec.name]), (child): Participant => ({ codec, child }))
-  )
-  for (const { child } of participants) yield* turn(child, { _tag: "Verify" })
-  const [took, results] = yield* Effect.timed(
-    Effect.forEach(chosenCells, (cell) => measureCell(cell, participants, options))
-  )
-  print("how many times the replies or commands per second of each rival hitless has (more is better)")
-  printSummary(results, chosen.slice(1).map(({ name }) => name))
-  const path = writeResults("codec", { ...about, cells: results })
-  print(`${Math.round(Duration.toSeconds(took))} s; every sample is in ${path}`)
-}, Effect.scoped)
-
-if (import.meta.main) NodeRuntime.runMain(program)

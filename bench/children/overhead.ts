@@ -1,5 +1,5 @@
 /**
- * The process of one comparison: `overhead-client.ts <name> <port>`, forked by `overhead.ts`. It opens two
+ * The process of one comparison: `overhead.ts <name> <port>`, forked by `parts/overhead.ts`. It opens two
  * clients, and runs their turns, as often as it is asked.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -9,15 +9,15 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Socket from "effect/socket/Socket"
 import { getHeapStatistics } from "node:v8"
-import * as HitlessRedis from "../src/HitlessRedis.ts"
-import { OperationDurations } from "../src/Metrics.ts"
-import * as NodeTransport from "../src/node/NodeTransport.ts"
-import { Transport } from "../src/Transport.ts"
-import { serve } from "./child.ts"
-import type { Client, Commands } from "./contestants.ts"
-import { type Comparison, comparisons, type Variant } from "./overhead.ts"
-import { host } from "./server.ts"
-import { type Cell, measure, type Sample, verify } from "./workload.ts"
+import * as HitlessRedis from "../../src/HitlessRedis.ts"
+import { OperationDurations } from "../../src/Metrics.ts"
+import * as NodeTransport from "../../src/node/NodeTransport.ts"
+import { Transport } from "../../src/Transport.ts"
+import { serve } from "../kit/child.ts"
+import type { Client, Commands } from "../kit/contestants.ts"
+import { host } from "../kit/server.ts"
+import { type Cell, measure, type Sample, verify } from "../kit/workload.ts"
+import { type Comparison, comparisons, type Variant } from "../parts/overhead.ts"
 
 /** Opens the two clients anew, and runs pairs of turns of a cell. */
 export interface Question {

@@ -1,5 +1,5 @@
 /**
- * The process of one measurement of memory: `memory-client.ts <name>`, compiled and forked by `memory.ts`. It loads a
+ * The process of one measurement of memory: `memory.ts <name>`, compiled and forked by `parts/memory.ts`. It loads a
  * client, connects, sends, and reads its own memory, as it is asked.
  *
  * What a process has loaded is a part of what is measured. So everything is imported where it is needed, and `child.ts`
@@ -10,7 +10,7 @@ import type * as Effect from "effect/Effect"
 import { subscribe } from "node:diagnostics_channel"
 import { readFileSync } from "node:fs"
 import { setTimeout } from "node:timers/promises"
-import type { Answer } from "./child.ts"
+import type { Answer } from "../kit/child.ts"
 
 /** A step of a measurement; it is answered when it is done. */
 export type Question =
@@ -75,8 +75,9 @@ const fibers = async (set: (n: number) => Effect.Effect<unknown, unknown>): Prom
 const hitless = async (): Promise<Connect> => {
   // As in the README, and what runs it.
   const Effect = await import("effect/Effect")
-  const { HitlessRedis: { HitlessRedis }, Pool: { busyAt } } = await import("../src/index.ts")
-  const { NodeHitlessRedis } = await import("../src/node/index.ts")
+  const { HitlessRedis: { HitlessRedis } } = await import("../../src/index.ts")
+  const { busyAt } = await import("../../src/Pool.ts")
+  const { NodeHitlessRedis } = await import("../../src/node/index.ts")
   const ManagedRuntime = await import("effect/ManagedRuntime")
   const Stream = await import("effect/Stream")
   return async (port, poolSize, onHandoff) => {

@@ -258,7 +258,7 @@ const fiberWorker = (call: () => Effect.Effect<unknown, unknown>, run: Run): Eff
 export const measure = (client: Client, cell: Cell, seconds: number): Effect.Effect<Sample, unknown> =>
   Effect.gen(function*() {
     const workers = Array.from({ length: cell.concurrency }, (_, index) => index)
-    // Nobody pays for the garbage of the run before. The flag is given by `throughput.ts`.
+    // Nobody pays for the garbage of the run before. The flag is given by `parts/throughput.ts`.
     globalThis.gc?.()
     const run = new Run(seconds)
     if (client.style === "promises") {

@@ -1,6 +1,6 @@
 /**
- * The process of a client whose connections move: `handoff-client.ts <name> <port> <connections>`, forked by
- * `handoff.ts`. It opens all its connections, then runs the loads it is asked for.
+ * The process of a client whose connections move: `handoffClient.ts <name> <port> <connections>`, forked by
+ * `parts/handoff.ts`. It opens all its connections, then runs the loads it is asked for.
  *
  * The load is an open loop: commands are due at the beginning of each millisecond, whatever became of those before, and
  * a latency counts from that moment. So what a stall keeps from being sent is not left out of the figures, and neither
@@ -14,12 +14,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { createClient } from "redis"
-import { HitlessRedis } from "../src/HitlessRedis.ts"
-import * as NodeHitlessRedis from "../src/node/NodeHitlessRedis.ts"
-import { busyAt } from "../src/Pool.ts"
-import { serve } from "./child.ts"
-import { attempt, type BenchFailure, fail } from "./failure.ts"
-import { host } from "./server.ts"
+import { HitlessRedis } from "../../src/HitlessRedis.ts"
+import * as NodeHitlessRedis from "../../src/node/NodeHitlessRedis.ts"
+import { busyAt } from "../../src/Pool.ts"
+import { serve } from "../kit/child.ts"
+import { attempt, type BenchFailure, fail } from "../kit/failure.ts"
+import { host } from "../kit/server.ts"
 
 /** Asks for the highest rate, or for a load of so many commands per second. */
 export type Question =
@@ -265,7 +265,7 @@ class Load {
 
 const load = Effect.fnUntraced(function*(client: Client, commandsPerSecond: number, seconds: number) {
   const before = yield* client.count
-  // Nobody pays for the garbage of the phase before. The flag is given by `child.ts`.
+  // Nobody pays for the garbage of the phase before. The flag is given by `kit/child.ts`.
   globalThis.gc?.()
   const ended = yield* Effect.callback<Load>((resume) => {
     const load: Load = new Load(client, commandsPerSecond, seconds, () => resume(Effect.sync(() => load)))

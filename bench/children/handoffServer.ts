@@ -1,5 +1,5 @@
 /**
- * The process of the deployment that moves: `handoff-server.ts <nodes>`, forked by `handoff.ts`.
+ * The process of the deployment that moves: `handoffServer.ts <nodes>`, forked by `parts/handoff.ts`.
  *
  * It is the simulated deployment of `hitless/testing` on TCP, the one that `hitless simulate` serves: a server that
  * announces maintenance for the price of nothing. Nodes are named by numbers, and all share one keyspace.
@@ -8,9 +8,9 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import * as Effect from "effect/Effect"
 import { setFlagsFromString } from "node:v8"
-import * as SimulatedRedis from "../src/testing/SimulatedRedis.ts"
-import { serve } from "./child.ts"
-import { host } from "./server.ts"
+import * as SimulatedRedis from "../../src/testing/SimulatedRedis.ts"
+import { serve } from "../kit/child.ts"
+import { host } from "../kit/server.ts"
 
 /** Asks where the nodes are, has garbage collected, or moves everybody who is connected to one of the nodes. */
 export type Question =

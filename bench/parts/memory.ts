@@ -17,12 +17,13 @@ import { spawn, spawnSync } from "node:child_process"
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { HitlessRedis } from "../src/HitlessRedis.ts"
-import * as NodeHitlessRedis from "../src/node/NodeHitlessRedis.ts"
-import * as Child from "./child.ts"
-import { attempt, type BenchFailure, fail } from "./failure.ts"
-import type { Name, Question, Reading } from "./memory-client.ts"
+import { HitlessRedis } from "../../src/HitlessRedis.ts"
+import * as NodeHitlessRedis from "../../src/node/NodeHitlessRedis.ts"
+import type { Name, Question, Reading } from "../children/memory.ts"
+import * as Child from "../kit/child.ts"
+import { attempt, type BenchFailure, fail } from "../kit/failure.ts"
 import {
+  condense,
   digits,
   formatRange,
   machine,
@@ -33,8 +34,8 @@ import {
   table,
   versionOf,
   writeResults
-} from "./report.ts"
-import { host, serverVersion, startServer } from "./server.ts"
+} from "../kit/report.ts"
+import { host, serverVersion, startServer } from "../kit/server.ts"
 
 /** How a run is measured. */
 export interface Options {
@@ -58,14 +59,15 @@ const contestants: ReadonlyArray<Name> = [
 
 // ----- processes -----
 
-const root = join(import.meta.dirname, "..")
+const bench = join(import.meta.dirname, "..")
+const root = join(bench, "..")
 /** In `bench/node_modules`, where the rivals are found. */
 const cache = join("node_modules", ".cache", "memory")
-const script = join(cache, "bench", "memory-client.js")
+const script = join(cache, "bench", "children", "memory.js")
 
 /** Compiles the script and what it imports of `src`, as `npm run build` does. */
 const compile: Effect.Effect<void, BenchFailure> = Effect.suspend(() => {
-  const folder = join(import.meta.dirname, cache)
+  const folder = join(bench, cache)
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(join(folder, "src"), { recursive: true })
   // `hitless` has the dependencies of its own package, where a rival brings another version of one.
@@ -75,7 +77,7 @@ const compile: Effect.Effect<void, BenchFailure> = Effect.suspend(() => {
   write("tsconfig.json", {
     extends: join(root, "bench", "tsconfig.json"),
     include: [],
-    files: [join(import.meta.dirname, "memory-client.ts")],
+    files: [join(bench, "children", "memory.ts")],
     compilerOptions: { noEmit: false, rootDir: root, outDir: folder, incremental: false, declaration: false }
   })
   const { status, stdout } = spawnSync(join(root, "node_modules", ".bin", "tsc"), ["--project", folder], {
@@ -387,6 +389,43 @@ const printGrowth = (points: ReadonlyArray<Point>): void => {
   print(table(["", ...shown.map(({ handoffs }) => handoffs.toLocaleString("en")), "B per handoff"], rows).trimEnd())
 }
 
+// ----- results -----
+
+interface Results {
+  readonly loaded: ReadonlyArray<Idle>
+  readonly connections: ReadonlyArray<(typeof arrangements)[number] & { readonly standings: ReadonlyArray<Idle> }>
+  readonly inFlight: { readonly commands: number; readonly standings: ReadonlyArray<Standing<InFlight>> }
+  readonly growth: { readonly points: ReadonlyArray<Point>; readonly slopes: ReturnType<typeof slopes> }
+}
+
+/** Results as they are kept. */
+export const toJson = ({ connections, growth, inFlight, loaded }: Results) => {
+  const kept = <A extends object>({ contestant, failure, samples }: Standing<A>) => ({
+    contestant,
+    failure,
+    turns: samples.length,
+    ...condense(samples)
+  })
+  return {
+    loaded: loaded.map(kept),
+    connections: connections.map(({ standings, ...arrangement }) => ({
+      ...arrangement,
+      standings: standings.map(kept)
+    })),
+    inFlight: {
+      commands: inFlight.commands,
+      standings: inFlight.standings.map((standing) => ({
+        ...kept(standing),
+        perCommand: condense(standing.samples.map(({ before, during }) => ({
+          used: (used(during) - used(before)) / inFlight.commands,
+          resident: (during.rss - before.rss) / inFlight.commands
+        })))
+      }))
+    },
+    growth
+  }
+}
+
 // ----- running -----
 
 /** Measures, prints, and writes `bench/results/memory.json`. */
@@ -437,6 +476,6 @@ export const memory = Effect.fnUntraced(function*({ full, rounds }: Options) {
     printGrowth(points)
     return { ...measured, growth: { points, slopes: slopes(points) } }
   }))
-  const path = writeResults("memory", { ...about, ...results })
-  print(`${Math.round(Duration.toSeconds(took))} s; every sample is in ${path}`)
+  const path = writeResults("memory", { ...about, ...toJson(results) })
+  print(`${Math.round(Duration.toSeconds(took))} s; the medians are in ${path}`)
 }, Effect.scoped)

@@ -1,12 +1,12 @@
 /**
- * The process of one contestant: `client.ts <name> <port>`, forked by `throughput.ts`. It connects, then verifies or
+ * The process of one contestant: `contestant.ts <name> <port>`, forked by `parts/parts/throughput.ts`. It connects, then verifies or
  * measures cells as it is asked.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
-import { serve } from "./child.ts"
-import { contestants, harness } from "./contestants.ts"
-import { type Cell, measure, type Sample, verify } from "./workload.ts"
+import { serve } from "../kit/child.ts"
+import { contestants, harness } from "../kit/contestants.ts"
+import { type Cell, measure, type Sample, verify } from "../kit/workload.ts"
 
 /** Verifies the replies of a cell, or runs it. */
 export type Question =

@@ -22,7 +22,9 @@ export interface Child {
   readonly process: ChildProcess
 }
 
-/** Starts a script of this folder, with `gc` at its hands, and with the flags of this process: `--cpu-prof` for example. */
+const bench = join(import.meta.dirname, "..")
+
+/** Starts a script, given by its path in `bench`, with `gc` at its hands, and with the flags of this process: `--cpu-prof` for example. */
 export const start = (
   name: string,
   script: string,
@@ -31,7 +33,7 @@ export const start = (
   Effect.acquireRelease(
     Effect.sync(() => ({
       name,
-      process: fork(join(import.meta.dirname, script), args, {
+      process: fork(join(bench, script), args, {
         execArgv: [...process.execArgv, "--expose-gc"]
       })
     })),

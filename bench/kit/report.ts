@@ -62,6 +62,8 @@ export const print = (text: string): void => {
 
 // ----- machine and versions -----
 
+const bench = join(import.meta.dirname, "..")
+
 const versionIn = (folder: string): string | undefined => {
   try {
     const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { readonly version: string }
@@ -73,8 +75,7 @@ const versionIn = (folder: string): string | undefined => {
 
 /** The installed version of a package, where `bench` finds it; `undefined` if it is missing. */
 export const versionOf = (name: string): string | undefined =>
-  versionIn(join(import.meta.dirname, "node_modules", name)) ??
-    versionIn(join(import.meta.dirname, "..", "node_modules", name))
+  versionIn(join(bench, "node_modules", name)) ?? versionIn(join(bench, "..", "node_modules", name))
 
 export const machine = () => ({
   cpu: Os.cpus()[0]?.model ?? "unknown",
@@ -88,10 +89,40 @@ export const machine = () => ({
 
 // ----- files -----
 
+/** Samples as they are kept: of each number in them the median, the lowest and the highest. */
+export type Condensed<A> = {
+  readonly [K in keyof A as A[K] extends number | object ? K : never]: A[K] extends number ? Summary : Condensed<A[K]>
+}
+
+/** Condenses samples of one shape; of none there is nothing. What is neither a number nor an object is left out. */
+export const condense = <A extends object>(samples: ReadonlyArray<A>): Condensed<A> | undefined => {
+  const [first] = samples
+  if (first === undefined) return undefined
+  const of = (key: keyof A) => samples.map((sample) => sample[key])
+  const entries = (Object.keys(first) as Array<keyof A>).flatMap((key) =>
+    typeof first[key] === "number"
+      ? [[key, summarize(of(key) as Array<number>)]]
+      : typeof first[key] === "object" && first[key] !== null && !Array.isArray(first[key])
+      ? [[key, condense(of(key) as Array<object>)]]
+      : []
+  )
+  return Object.fromEntries(entries)
+}
+
+export const resultsFolder = join(bench, "results")
+
+/** Four digits are more than any figure is worth; what has no other object in it stands on one line. */
+const print4 = (results: object): string =>
+  JSON.stringify(
+    results,
+    (_, value) => typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value,
+    2
+  ).replace(/([{[])\n\s+([^{}[\]]*?)\n\s+([}\]])/g, (_, open, inner) =>
+    open === "{" ? `{ ${inner.replace(/\n\s+/g, " ")} }` : `[${inner.replace(/\n\s+/g, " ")}]`)
+
 /** Writes `bench/results/<part>.json`, and gives its path from the root of the repository. */
 export const writeResults = (part: string, results: object): string => {
-  const folder = join(import.meta.dirname, "results")
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, `${part}.json`), JSON.stringify(results, null, 2) + "\n")
+  mkdirSync(resultsFolder, { recursive: true })
+  writeFileSync(join(resultsFolder, `${part}.json`), `${print4(results)}\n`)
   return `bench/results/${part}.json`
 }

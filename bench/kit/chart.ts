@@ -11,7 +11,7 @@ import { join } from "node:path"
 import * as Vega from "vega"
 import * as VegaLite from "vega-lite"
 import { attempt } from "./failure.ts"
-import { summarize } from "./report.ts"
+import { type Condensed, resultsFolder, type Summary } from "./report.ts"
 
 // ----- looks -----
 
@@ -236,23 +236,15 @@ const about = ({ date, machine }: About): string =>
 
 type Charts = Record<string, VegaLite.TopLevelSpec>
 
-interface Results<A> {
+/** What a contestant gave; one that failed before its first turn has no figures. */
+type Results<A> = Condensed<A> & {
   readonly contestant: string
-  readonly samples: ReadonlyArray<A>
+  readonly turns: number
 }
 
-/** A contestant that failed has no samples, or fewer than the others. */
-const comparable = <A>([first, ...others]: ReadonlyArray<Results<A>>): ReadonlyArray<Results<A>> =>
-  others.filter(({ samples }) => samples.length > 0 && samples.length === first!.samples.length)
+const rowOf = ({ high, low, median }: Summary, by = 1) => ({ value: median / by, low: low / by, high: high / by })
 
-const summary = <A>({ samples }: Results<A>, of: (sample: A) => number) => {
-  const { high, low, median } = summarize(samples.map(of))
-  return { value: median, low, high }
-}
-
-/** The median of the ratios of the first contestant to another, round by round. */
-const ratio = <A>(first: Results<A>, other: Results<A>, of: (sample: A) => number): number =>
-  summarize(other.samples.map((sample, round) => of(first.samples[round]!) / of(sample))).median
+const hasFigures = ({ turns }: { readonly turns: number }): boolean => turns > 0
 
 // ----- throughput -----
 
@@ -267,19 +259,20 @@ interface Throughput extends About {
     readonly command: string
     readonly size: number
     readonly concurrency: number
-    readonly results: ReadonlyArray<Results<ThroughputSample>>
+    readonly results: ReadonlyArray<
+      Results<ThroughputSample> & {
+        /** How many times the commands per second of this one hitless has, where both had all their turns. */
+        readonly hitlessIs?: Summary
+      }
+    >
   }>
 }
 
 const throughput = (results: Throughput): Charts => {
   const small = results.cells.filter(({ command, size }) => command === "GET" && size === 16)
-  const byConcurrency = (of: (sample: ThroughputSample) => number) =>
+  const byConcurrency = (of: (result: Results<ThroughputSample>) => Summary) =>
     small.flatMap(({ concurrency, results }) =>
-      results.filter(({ samples }) => samples.length > 0).map((result) => ({
-        series: result.contestant,
-        x: concurrency,
-        ...summary(result, of)
-      }))
+      results.filter(hasFigures).map((result) => ({ series: result.contestant, x: concurrency, ...rowOf(of(result)) }))
     )
   const x: Axis = { title: "GETs of 16 B in flight", log: true }
   return {
@@ -302,11 +295,9 @@ const throughput = (results: Throughput): Charts => {
       subtitle: ["right of 1: hitless is faster; medians of the rounds", about(results)],
       x: "commands per second of hitless ÷ those of the rival",
       rows: results.cells.flatMap(({ cell, results }) =>
-        comparable(results).map((other) => ({
-          group: cell,
-          series: other.contestant,
-          value: ratio(results[0]!, other, ({ commandsPerSecond }) => commandsPerSecond)
-        }))
+        results.slice(1).flatMap(({ contestant, hitlessIs }) =>
+          hitlessIs === undefined ? [] : [{ group: cell, series: contestant, value: hitlessIs.median }]
+        )
       )
     })
   }
@@ -327,7 +318,7 @@ const codec = (results: Codec): Charts => {
     const rows = results.cells.filter((cell) => cell.work === work).flatMap(({ cell, results }) => {
       const rates = results.map((result) => ({
         series: result.contestant,
-        ...summary(result, ({ perSecond }) => perSecond)
+        ...rowOf(result.perSecond)
       }))
       const best = Math.max(...rates.map(({ value }) => value))
       return rates.map(({ high, low, series, value }) => ({
@@ -369,7 +360,9 @@ interface Memory extends About {
   }>
   readonly inFlight: {
     readonly commands: number
-    readonly standings: ReadonlyArray<Results<{ readonly before: Reading; readonly during: Reading }>>
+    readonly standings: ReadonlyArray<
+      Results<{ readonly perCommand: { readonly used: number; readonly resident: number } }>
+    >
   }
   readonly growth: {
     readonly points: ReadonlyArray<{ readonly handoffs: number; readonly readings: Record<string, Reading> }>
@@ -386,10 +379,10 @@ const memory = (results: Memory): Charts => ({
     subtitle: ["less is better; medians, and lines from the lowest to the highest sample", about(results)],
     x: { title: "MiB", format: ".0f" },
     rows: results.connections.flatMap(({ standings, title }) =>
-      standings.filter(({ samples }) => samples.length > 0).map((standing) => ({
+      standings.filter(hasFigures).map(({ contestant, idle }) => ({
         group: title,
-        series: standing.contestant,
-        ...summary(standing, ({ idle }) => idle.rss / mib)
+        series: contestant,
+        ...rowOf(idle.rss, mib)
       }))
     )
   }),
@@ -397,14 +390,11 @@ const memory = (results: Memory): Charts => ({
     title: "Memory per command in flight",
     subtitle: ["less is better; medians, and lines from the lowest to the highest sample", about(results)],
     x: { title: "bytes", format: ",.0f" },
-    rows: [
-      ["in use", used] as const,
-      ["resident", ({ rss }: Reading): number => rss] as const
-    ].flatMap(([group, of]) =>
-      results.inFlight.standings.filter(({ samples }) => samples.length > 0).map((standing) => ({
+    rows: ([["in use", "used"], ["resident", "resident"]] as const).flatMap(([group, figure]) =>
+      results.inFlight.standings.filter(hasFigures).map(({ contestant, perCommand }) => ({
         group,
-        series: standing.contestant,
-        ...summary(standing, ({ before, during }) => (of(during) - of(before)) / results.inFlight.commands)
+        series: contestant,
+        ...rowOf(perCommand[figure])
       }))
     )
   }),
@@ -421,38 +411,37 @@ const memory = (results: Memory): Charts => ({
 
 // ----- handoff -----
 
-interface Gap {
-  readonly longestGap: number
-}
-
 interface Handoff extends About {
   readonly groups: ReadonlyArray<{
     readonly cells: ReadonlyArray<{
       readonly connections: number
       /** Milliseconds that the new node takes for it. */
       readonly handshake: number
-      readonly results: ReadonlyArray<{
-        readonly client: string
-        readonly rounds: ReadonlyArray<{ readonly quiet: Gap; readonly moving: Gap }>
-        /** The round in the middle, in points of 10 ms. */
-        readonly series: { readonly moving: { readonly latencies: ReadonlyArray<number> } }
-      }>
+      readonly results: ReadonlyArray<
+        & Condensed<
+          { readonly quiet: { readonly longestGap: number }; readonly moving: { readonly longestGap: number } }
+        >
+        & {
+          readonly client: string
+          /** Of the round in the middle, the longest of each 10 ms, in one of the cells. */
+          readonly latencies?: ReadonlyArray<number>
+        }
+      >
     }>
   }>
 }
 
 const handoff = (results: Handoff): Charts => {
   const cells = results.groups.flatMap(({ cells }) => cells)
-  // What is in every run.
-  const shown = cells.find(({ connections, handshake }) => connections === 10 && handshake === 200)
+  const drawn = cells.flatMap(({ results }) => results)
   return {
     latency: strips({
       title: "Latency while 10 connections move to a node that takes 200 ms for a handshake",
       subtitle: ["longest of each 10 ms, from when a command was due to its reply", about(results)],
       x: { title: "seconds", format: "~r" },
       y: { title: "ms", log: true, format: "~r" },
-      rows: (shown?.results ?? []).flatMap(({ client, series }) =>
-        series.moving.latencies.map((latency, index) => ({ series: client, x: index / 100, value: latency }))
+      rows: drawn.flatMap(({ client, latencies = [] }) =>
+        latencies.map((latency, index) => ({ series: client, x: index / 100, value: latency }))
           // Nothing was due.
           .filter(({ value }) => value > 0)
       )
@@ -466,10 +455,10 @@ const handoff = (results: Handoff): Charts => {
       x: { title: "ms", format: ".3~r" },
       rows: cells.flatMap(({ connections, handshake, results }) =>
         (["quiet", "moving"] as const).flatMap((phase) =>
-          results.map(({ client, rounds }) => ({
+          results.map((result) => ({
             group: `${connections} × ${handshake} ms, ${phase}`,
-            series: client,
-            ...summary({ contestant: client, samples: rounds }, (round) => round[phase].longestGap)
+            series: result.client,
+            ...rowOf(result[phase].longestGap)
           }))
         )
       )
@@ -481,16 +470,14 @@ const handoff = (results: Handoff): Charts => {
 
 const parts: Record<string, (results: never) => Charts> = { throughput, codec, memory, handoff }
 
-const folder = join(import.meta.dirname, "results")
-
 /** Draws the charts of a part from its results, and gives their paths from the root of the repository. */
 export const draw = Effect.fnUntraced(function*(part: string) {
   const chartsOf = parts[part]
   if (chartsOf === undefined) return []
-  const results = JSON.parse(readFileSync(join(folder, `${part}.json`), "utf8")) as never
+  const results = JSON.parse(readFileSync(join(resultsFolder, `${part}.json`), "utf8")) as never
   // What is not drawn again belongs to other results.
-  for (const file of readdirSync(folder)) {
-    if (file.startsWith(`${part}-`) && file.endsWith(".svg")) rmSync(join(folder, file))
+  for (const file of readdirSync(resultsFolder)) {
+    if (file.startsWith(`${part}-`) && file.endsWith(".svg")) rmSync(join(resultsFolder, file))
   }
   const paths: Array<string> = []
   for (const [name, spec] of Object.entries(chartsOf(results))) {
@@ -499,7 +486,7 @@ export const draw = Effect.fnUntraced(function*(part: string) {
     const view = new Vega.View(Vega.parse(VegaLite.compile(spec).spec), { renderer: "none" })
     const svg = yield* attempt(`drawing ${part}-${name}`, () => view.toSVG())
     view.finalize()
-    writeFileSync(join(folder, `${part}-${name}.svg`), `${svg}\n`)
+    writeFileSync(join(resultsFolder, `${part}-${name}.svg`), `${svg}\n`)
     paths.push(`bench/results/${part}-${name}.svg`)
   }
   return paths

@@ -8,11 +8,21 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Child from "./child.ts"
-import { fail } from "./failure.ts"
-import type { Phase, Question as ClientQuestion } from "./handoff-client.ts"
-import type { Moved, Question as ServerQuestion } from "./handoff-server.ts"
-import { digits, machine, print, summarize, type Summary, table, versionOf, writeResults } from "./report.ts"
+import type { Phase, Question as ClientQuestion } from "../children/handoffClient.ts"
+import type { Moved, Question as ServerQuestion } from "../children/handoffServer.ts"
+import * as Child from "../kit/child.ts"
+import { fail } from "../kit/failure.ts"
+import {
+  condense,
+  digits,
+  machine,
+  print,
+  summarize,
+  type Summary,
+  table,
+  versionOf,
+  writeResults
+} from "../kit/report.ts"
 
 /** How a run is measured. */
 export interface Options {
@@ -39,6 +49,9 @@ const quickCells: ReadonlyArray<Cell> = [
   { connections: 10, handshake: 200 },
   { connections: 100, handshake: 50 }
 ]
+
+/** The cell whose latencies are drawn: it is in every run. */
+export const drawn: Cell = { connections: 10, handshake: 200 }
 
 const nameOf = ({ connections, handshake }: Cell): string =>
   `${connections} ${connections === 1 ? "connection" : "connections"}, handshakes of ${handshake} ms`
@@ -97,24 +110,24 @@ const percentile = (histogram: Histogram, part: number): number => {
 const representative = (rounds: ReadonlyArray<Round>): Round =>
   rounds.toSorted((a, b) => gapRatio(a) - gapRatio(b))[rounds.length >> 1]!
 
-const withoutSeries = ({ arrivals: _, histogram: _histogram, latencies: _latencies, ...figures }: Phase) => figures
-
-const toJson = ({ client, rounds }: Result) => {
-  const { moving, quiet } = representative(rounds)
-  return {
-    client,
-    rounds: rounds.map(({ moved, moving, quiet }) => ({
-      quiet: withoutSeries(quiet),
-      moving: withoutSeries(moving),
-      moved
-    })),
-    histograms: { quiet: merge(rounds.map(({ quiet }) => quiet)), moving: merge(rounds.map(({ moving }) => moving)) },
-    series: {
-      quiet: { latencies: quiet.latencies, arrivals: quiet.arrivals },
-      moving: { latencies: moving.latencies, arrivals: moving.arrivals }
-    }
-  }
+const percentiles = (phases: ReadonlyArray<Phase>) => {
+  const histogram = merge(phases)
+  return { p50: percentile(histogram, 0.5), p99: percentile(histogram, 0.99), p999: percentile(histogram, 0.999) }
 }
+
+/** A result as it is kept; the latencies of one round are, where they are drawn. */
+const toJson = ({ connections, handshake }: Cell, { client, rounds }: Result) => ({
+  client,
+  rounds: rounds.length,
+  ...condense(rounds),
+  percentiles: {
+    quiet: percentiles(rounds.map(({ quiet }) => quiet)),
+    moving: percentiles(rounds.map(({ moving }) => moving))
+  },
+  ...(connections === drawn.connections && handshake === drawn.handshake
+    ? { latencies: representative(rounds).moving.latencies }
+    : {})
+})
 
 // ----- tables -----
 
@@ -208,7 +221,7 @@ interface Participant {
 const participant = Effect.fnUntraced(function*(name: string, nodes: Nodes, connections: number) {
   const node = nodes.next++
   const args = [name, String(nodes.ports[node]), String(connections)]
-  const started: Participant = { client: yield* Child.start(name, "handoff-client.ts", args), node }
+  const started: Participant = { client: yield* Child.start(name, "children/handoffClient.ts", args), node }
   return started
 })
 
@@ -315,13 +328,16 @@ export const handoff = Effect.fnUntraced(function*(options: Options) {
 
   // For each client: where it begins, and where it goes in each round and in the one before them.
   const count = clients.length * bySize.reduce((sum, group) => sum + 2 + group.length * rounds, 0)
-  const server = yield* Child.start("the deployment", "handoff-server.ts", [String(count)])
+  const server = yield* Child.start("the deployment", "children/handoffServer.ts", [String(count)])
   const nodes: Nodes = { server, ports: yield* askServer<ReadonlyArray<number>>(server, { _tag: "Ports" }), next: 0 }
   const [took, groups] = yield* Effect.timed(
     Effect.forEach(bySize, (group) => measureSize(group, nodes, rounds))
   )
   printSummary(groups.flatMap(({ cells }) => cells))
-  const resultOf = ({ results, ...cell }: CellResult) => ({ ...cell, results: results.map(toJson) })
+  const resultOf = ({ results, ...cell }: CellResult) => ({
+    ...cell,
+    results: results.map((result) => toJson(cell, result))
+  })
   const path = writeResults("handoff", {
     ...about,
     groups: groups.map(({ cells, first, ...group }) => ({
@@ -330,5 +346,5 @@ export const handoff = Effect.fnUntraced(function*(options: Options) {
       cells: cells.map(resultOf)
     }))
   })
-  print(`${Math.round(Duration.toSeconds(took))} s; every round is in ${path}`)
+  print(`${Math.round(Duration.toSeconds(took))} s; the medians of the rounds are in ${path}`)
 }, Effect.scoped)

@@ -8,13 +8,14 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { HitlessRedis } from "../src/HitlessRedis.ts"
-import * as NodeHitlessRedis from "../src/node/NodeHitlessRedis.ts"
-import * as Child from "./child.ts"
-import type { Question } from "./client.ts"
-import { type Contestant, contestants, harness } from "./contestants.ts"
-import { fail } from "./failure.ts"
+import { HitlessRedis } from "../../src/HitlessRedis.ts"
+import * as NodeHitlessRedis from "../../src/node/NodeHitlessRedis.ts"
+import type { Question } from "../children/contestant.ts"
+import * as Child from "../kit/child.ts"
+import { type Contestant, contestants, harness } from "../kit/contestants.ts"
+import { fail } from "../kit/failure.ts"
 import {
+  condense,
   digits,
   formatRange,
   machine,
@@ -26,9 +27,9 @@ import {
   table,
   versionOf,
   writeResults
-} from "./report.ts"
-import { host, redisBenchmark, serverVersion, startServer } from "./server.ts"
-import { allCells, type Cell, nameOf, preparation, quickCells, readKey, type Sample } from "./workload.ts"
+} from "../kit/report.ts"
+import { host, redisBenchmark, serverVersion, startServer } from "../kit/server.ts"
+import { allCells, type Cell, nameOf, preparation, quickCells, readKey, type Sample } from "../kit/workload.ts"
 
 /** How a run is measured. */
 export interface Options {
@@ -59,6 +60,22 @@ interface CellResult extends Cell {
   readonly harness: ReadonlyArray<Result>
   /** `GET`s per second of `redis-benchmark`, by the shape of its connections. */
   readonly limits: ReadonlyArray<{ readonly shape: string; readonly commandsPerSecond: ReadonlyArray<number> }>
+}
+
+/** A result as it is kept. */
+export const toJson = ({ harness, limits, results, ...cell }: CellResult) => {
+  const kept = ({ contestant, failure, samples }: Result) => ({
+    contestant,
+    failure,
+    turns: samples.length,
+    ...condense(samples)
+  })
+  return {
+    ...cell,
+    results: results.map((result) => ({ ...kept(result), hitlessIs: ratio(results[0]!, result, rate) })),
+    harness: harness.map(kept),
+    limits: limits.map(({ commandsPerSecond, shape }) => ({ shape, commandsPerSecond: summarize(commandsPerSecond) }))
+  }
 }
 
 const rate = ({ commandsPerSecond }: Sample): number => commandsPerSecond
@@ -125,7 +142,7 @@ const shapesOf = (concurrency: number) =>
 /** Seconds before the first turn in a cell: hitless and node-redis reached their pace 0.3 s after their first command. */
 const firstWarmUp = 0.4
 
-const start = ({ name }: Contestant, port: number) => Child.start(name, "client.ts", [name, String(port)])
+const start = ({ name }: Contestant, port: number) => Child.start(name, "children/contestant.ts", [name, String(port)])
 
 /** What a participant has got in a cell so far. */
 interface Standing {
@@ -236,6 +253,6 @@ export const throughput = Effect.fnUntraced(function*(options: Options) {
   printSummary(results, rate)
   print("how many times the CPU of each rival hitless uses per command (less is better)")
   printSummary(results, cpu)
-  const path = writeResults("throughput", { ...about, cells: results })
-  print(`${Math.round(Duration.toSeconds(took))} s; every sample is in ${path}`)
+  const path = writeResults("throughput", { ...about, cells: results.map(toJson) })
+  print(`${Math.round(Duration.toSeconds(took))} s; the medians are in ${path}`)
 }, Effect.scoped)
