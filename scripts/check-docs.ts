@@ -3,6 +3,8 @@
  *
  * - every public module of `src` begins with a header: a summary and `@since`;
  * - every exported declaration there has a summary, one `@category` and one `@since`, unless it is marked `@internal`;
+ * - the rooms of CONTRIBUTING.md stand in an order in which each imports only from rooms further down, and no imports of
+ *   `src` go in a circle, types included;
  * - every `ts` example in `README.md`, `docs` and the comments of `src` type-checks with the project's own options.
  *
  * It reads lines, not syntax trees: an export is a line that begins with `export`, as dprint formats it. Examples are
@@ -11,7 +13,7 @@
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { basename, join, resolve } from "node:path"
+import { basename, dirname, join, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "..")
 
@@ -98,6 +100,51 @@ const checkExports = (path: string, lines: ReadonlyArray<string>): void => {
 const isPublic = (path: string): boolean =>
   !/^src\/(?:internal|testing\/(?:internal|server))\//.test(path) && !path.startsWith("src/cli/") &&
   basename(path) !== "index.ts"
+
+// ----- rooms -----
+
+/** The files of `src` that a file imports, types included. */
+const importsOf = (path: string): ReadonlyArray<string> =>
+  linesOf(path).flatMap((line) => /from "(\.[^"]+)"/.exec(line)?.[1] ?? []).map((from) => join(dirname(path), from))
+
+/** Where a circle of imports comes back to a file that is on the way, if one does. */
+const circleFrom = (path: string, way: ReadonlyArray<string>, safe: Set<string>): ReadonlyArray<string> | undefined => {
+  if (way.includes(path)) return [...way.slice(way.indexOf(path)), path]
+  if (safe.has(path)) return undefined
+  for (const imported of importsOf(path)) {
+    const circle = circleFrom(imported, [...way, path], safe)
+    if (circle !== undefined) return circle
+  }
+  safe.add(path)
+  return undefined
+}
+
+const checkRooms = (): void => {
+  const contributing = "CONTRIBUTING.md"
+  const rooms = new Map<string, number>()
+  for (const [index, line] of linesOf(contributing).entries()) {
+    if (!line.startsWith("| `")) continue
+    for (const [, name] of line.matchAll(/`([\w/]+\.ts)`/g)) {
+      if (existsSync(join(root, "src", name!))) rooms.set(`src/${name}`, index)
+      else report(contributing, index, `there is no src/${name}`)
+    }
+  }
+  for (const path of files("src/*.ts")) {
+    if (!rooms.has(path) && basename(path) !== "index.ts") report(contributing, 0, `${path} is in no row of the rooms`)
+  }
+  for (const [path, index] of rooms) {
+    for (const imported of importsOf(path)) {
+      if ((rooms.get(imported) ?? Infinity) < index) {
+        report(contributing, index, `${path} imports from above: ${imported}`)
+      }
+    }
+  }
+  const safe = new Set<string>()
+  for (const path of files("src/**/*.ts")) {
+    const circle = circleFrom(path, [], safe)
+    if (circle !== undefined) report(path, 0, `imports go in a circle: ${circle.join(" → ")}`)
+  }
+}
 
 // ----- examples -----
 
@@ -186,6 +233,8 @@ for (const path of modules) {
   checkHeader(path, lines)
   checkExports(path, lines)
 }
+
+checkRooms()
 
 const examples = [...files("docs/**/*.md"), ...sources].flatMap(examplesOf)
 if (existsSync(join(root, "README.md"))) examples.unshift(...examplesOf("README.md"))

@@ -426,7 +426,7 @@ export class Connection {
       // The peer may have hung up while the credentials were fetched, and then neither a reply nor a close will come.
       if (this.end !== undefined) return end([])
       const ended = () => end(request.replies ?? [])
-      const request = own(batch[0]!, batch, Infinity, 0, ended)
+      const request = own(batch[0], batch, Infinity, 0, ended)
       this.send(request)
       return request
     })
@@ -437,7 +437,7 @@ export class Connection {
     return Effect.onError(
       Effect.forever(
         Effect.map(pull, (chunks) => {
-          for (let i = 0; i < chunks.length; i++) this.receive(chunks[i]!)
+          for (let i = 0; i < chunks.length; i++) this.receive(chunks[i])
         }),
         // A yield per chunk would put a turn of the event loop between a reply and the fiber that waits for it.
         { disableYield: true }
@@ -582,7 +582,7 @@ export class Connection {
     encoder.mark()
     try {
       if (batch === undefined) encoder.write(request.words)
-      else for (let i = from; i < to; i++) encoder.write(batch[i]!)
+      else for (let i = from; i < to; i++) encoder.write(batch[i])
       return true
     } catch (thrown) {
       encoder.rollBack()

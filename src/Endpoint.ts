@@ -8,6 +8,7 @@
  */
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
+import { keepNewest } from "./internal/bounded.ts"
 
 /**
  * A TCP host and port, or a Unix socket's path. `host` is without brackets.
@@ -98,7 +99,7 @@ export const parse = (text: string): Result.Result<Endpoint, string> => {
   const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text)
   if (bracketed !== null) {
     const [, host, port] = bracketed
-    return isIpv6(host!) ? withPort(host!, port) : Result.fail("what stands in brackets is not an IPv6 address")
+    return isIpv6(host) ? withPort(host, port) : Result.fail("what stands in brackets is not an IPv6 address")
   }
   const colon = text.lastIndexOf(":")
   if (colon === -1) return withPort(text, undefined)
@@ -211,7 +212,7 @@ export class AddressOverride {
     if (format(this.resolve(move.target, -Infinity)) === retiring) this.moves.delete(format(move.target))
     this.moves.set(retiring, move)
     this.last = move
-    if (this.moves.size > mostMoves) this.moves.delete(this.moves.keys().next().value!)
+    keepNewest(this.moves, mostMoves)
   }
 
   /** The move of exactly this endpoint that is in force at `now`. */

@@ -280,7 +280,7 @@ const makeService = (client: Client): HitlessRedis["Service"] => {
     if (!Array.isArray(taken)) return refuse(taken)
     if (taken.length === 0) return Effect.succeed([])
     const batch = kind === "pipeline" ? taken : [multi, ...taken, exec]
-    return submit(kind, batch[0]!, batch, false)
+    return submit(kind, batch[0], batch, false)
   }
 
   return HitlessRedis.of({

@@ -11,6 +11,7 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import { type Endpoint, format, parse } from "./Endpoint.ts"
+import { keepNewest } from "./internal/bounded.ts"
 import { Unreadable } from "./Resp.ts"
 
 interface Origin {
@@ -365,7 +366,7 @@ export class SeenEvents {
       ? longestAnnounced
       : Duration.infinity
     this.seen.set(key, now + Math.max(Duration.toMillis(time), rememberedAtLeast))
-    if (this.seen.size > rememberedEvents) this.seen.delete(this.seen.keys().next().value!)
+    keepNewest(this.seen, rememberedEvents)
     return true
   }
 }

@@ -209,7 +209,7 @@ export class Pool {
 
   /** Makes the first connection; its failure is the client's. */
   open(): Effect.Effect<void, HitlessError> {
-    const dial = this.slots[0]!.open()
+    const dial = this.slots[0].open()
     // A server that hangs up may have said first where to go.
     return Effect.catch(
       dial,
@@ -274,7 +274,7 @@ export class Pool {
     let bestSince = 0
     let bestAhead = 0
     for (let i = 0; i < serving.length; i++) {
-      const connection = serving[i]!
+      const connection = serving[i]
       const since = Math.min(connection.backlog.waitsSince, slowBefore)
       const ahead = aheadOf(connection)
       if (best === undefined || since > bestSince || (since === bestSince && ahead < bestAhead)) {

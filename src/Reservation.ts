@@ -35,7 +35,7 @@ export const make = Effect.fnUntraced(function*(
   const { runtime } = around
   let isAltered = false
   const pool = new Pool(around, { kind: "reserved", size: 1, isBound: () => isAltered })
-  const slot = pool.slots[0]!
+  const slot = pool.slots[0]
   yield* Effect.addFinalizer(() => Effect.sync(() => pool.abandon("its scope was closed")))
   yield* Effect.raceFirst(slot.open(), runtime.closed)
   const commandTimeout = Duration.toMillis(runtime.config.commandTimeout)

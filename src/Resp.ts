@@ -1222,7 +1222,7 @@ class DecoderImpl implements Decoder {
         }
         return this.deliver(this.textOrKey(bytes, start + 4, stop))
       default:
-        return this.streamed!.append(bytes, start, stop)
+        return this.streamed?.append(bytes, start, stop)
     }
   }
 

@@ -12,6 +12,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import { keepNewest } from "./internal/bounded.ts"
 import {
   type FailedOver,
   type Family,
@@ -225,7 +226,7 @@ export class Timeouts {
         candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
       if (meant === undefined) return
       this.completed.set(key, meant.seq)
-      if (this.completed.size > rememberedCompletions) this.completed.delete(this.completed.keys().next().value!)
+      keepNewest(this.completed, rememberedCompletions)
     }
     // Heard again, it means the same event, and not the next one that is still going on.
     const seq = this.completed.get(key)
@@ -246,7 +247,8 @@ export class Timeouts {
 
   private add(window: Window): void {
     const known = [...this.of(window.subject)].filter(({ family }) => family === window.family)
-    if (known.length >= mostWindows) return this.prolong(known.at(-1)!, window)
+    const newest = known.at(-1)
+    if (newest !== undefined && known.length >= mostWindows) return this.prolong(newest, window)
     const open = { ...window }
     this.windows.add(open)
     const ofSubject = this.bySubject.get(window.subject)
@@ -279,9 +281,9 @@ export class Timeouts {
     if (window.endsAt === this.earliest) this.earliest = undefined
     this.closed(subject, at)
     this.onChange(-1, window)
-    const others = this.bySubject.get(subject)!
-    others.delete(window)
-    if (others.size > 0) return
+    const others = this.bySubject.get(subject)
+    others?.delete(window)
+    if (others !== undefined && others.size > 0) return
     // Deadlines are earlier only when nothing relaxes the subject any more.
     this.bySubject.delete(subject)
     for (const review of this.reviews.values()) review()
@@ -290,8 +292,8 @@ export class Timeouts {
   private closed(subject: string, at: number): void {
     const last = this.closedAt.get(subject) ?? -Infinity
     this.closedAt.delete(subject)
-    if (this.closedAt.size >= mostCloses) this.closedAt.delete(this.closedAt.keys().next().value!)
     this.closedAt.set(subject, Math.max(at, last))
+    keepNewest(this.closedAt, mostCloses)
     this.latestClose = Math.max(at, this.latestClose)
   }
 }

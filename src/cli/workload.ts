@@ -97,7 +97,8 @@ export const make = (options: {
   const send = (...words: Command) => timed(redis.send(...words), (result) => [result])
 
   const counted = (key: string, result: Result.Result<unknown, HitlessError>): void => {
-    const counter = counters.get(key)!
+    const counter = counters.get(key)
+    if (counter === undefined) return
     if (Result.isSuccess(result)) counter.acknowledged++
     else if (result.failure.mayHaveExecuted) counter.uncertain++
   }

@@ -19,7 +19,8 @@ const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype)
  * What typed arrays have, asked of a value itself: its class, and properties of its own, can say otherwise or throw.
  * Called 6 ns a time; `Reflect.get` takes 26.
  */
-const getter = (property: string | symbol): () => unknown => Object.getOwnPropertyDescriptor(typedArray, property)!.get!
+const getter = (property: string | symbol): (() => unknown) | undefined =>
+  Object.getOwnPropertyDescriptor(typedArray, property)?.get
 
 const tag = getter(Symbol.toStringTag) as (this: unknown) => string | undefined
 const length = getter("length") as (this: Uint8Array) => number
@@ -34,7 +35,7 @@ const spelled = (word: Arg | undefined): string => {
   if (typeof word !== "object") return String(word).toUpperCase()
   let text = ""
   const end = Math.min(length.call(word), longestWord + 1)
-  for (let i = 0; i < end; i++) text += String.fromCharCode(word[i]!)
+  for (let i = 0; i < end; i++) text += String.fromCharCode(word[i])
   return text.toUpperCase()
 }
 
@@ -59,7 +60,7 @@ export const blocksFor = (words: Words): number => {
   const name = spelled(words[0])
   let time: number | undefined
   if (Object.hasOwn(blockingTime, name)) {
-    const [index, millis] = blockingTime[name]!
+    const [index, millis] = blockingTime[name]
     time = Number(spelled(words.at(index))) * millis
   } else if (name === "XREAD" || name === "XREADGROUP") {
     // Names of groups and streams can be spelled like options.
@@ -254,7 +255,7 @@ const refusalBy = (verdict: Verdict, command: string, shared: boolean): HitlessE
  */
 export const takeBytes = (words: Array<Arg>): void => {
   for (let i = 1; i < words.length; i++) {
-    const word = words[i]!
+    const word = words[i]
     if (typeof word !== "object") continue
     const size = length.call(word)
     words[i] = size < byReferenceBytes

@@ -44,12 +44,12 @@ export class Fifo<A> {
   }
 
   forEach(f: (item: A) => void): void {
-    for (let i = this.head; i < this.items.length; i++) f(this.items[i]!)
+    for (let i = this.head; i < this.items.length; i++) f(this.items[i])
   }
 
   some(f: (item: A) => boolean): boolean {
     for (let i = this.head; i < this.items.length; i++) {
-      if (f(this.items[i]!)) return true
+      if (f(this.items[i])) return true
     }
     return false
   }

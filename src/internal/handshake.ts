@@ -16,6 +16,7 @@ import {
   MaintenanceRefused
 } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
+import { keepNewest } from "./bounded.ts"
 import { library } from "./library.ts"
 import { textOf } from "./replies.ts"
 import type { Words } from "./request.ts"
@@ -223,8 +224,8 @@ export class Greetings {
     // What was known already is not known for longer: it would never be asked again.
     if (this.first(address, now).greeting === established.greeting) return
     this.known.delete(address)
-    if (this.known.size >= mostRemembered) this.known.delete(this.known.keys().next().value!)
     this.known.set(address, { established: { ...established, support: unknown }, until: now + askAgainAfter })
+    keepNewest(this.known, mostRemembered)
   }
 }
 

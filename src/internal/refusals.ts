@@ -80,7 +80,7 @@ const toStrangers: Readonly<Record<string, RegExp>> = {
 const scripts: ReadonlySet<string> = new Set(["EVAL", "EVALSHA", "FCALL", "EVAL_RO", "EVALSHA_RO", "FCALL_RO"])
 
 const says = (table: Readonly<Record<string, RegExp>>, { code, message }: ErrorReply): boolean =>
-  Object.hasOwn(table, code) && table[code]!.test(message.slice(code.length + 1))
+  Object.hasOwn(table, code) && table[code].test(message.slice(code.length + 1))
 
 /** Whether the server does not know the client that it shook hands with. @internal */
 export const hasLostSession = (reply: ErrorReply): boolean => says(toStrangers, reply)

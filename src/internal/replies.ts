@@ -72,7 +72,7 @@ export const withErrors = ({ batch, kind, name, replies }: Request, value: unkno
   if (batch === undefined) return publicValue(value, name, site)
   const index = replies?.length ?? 0
   if (kind === "pipeline" || index < batch.length - 1 || !Array.isArray(value)) {
-    return publicValue(value, String(batch[index]![0]), site)
+    return publicValue(value, String(batch[index][0]), site)
   }
   // EXEC's reply has those of the commands, and an error there is a command's own.
   return value.map((reply, at) =>
@@ -88,7 +88,7 @@ const toResults = (
 ): Array<Result.Result<unknown, HitlessError>> =>
   values.map((value, index) => {
     if (!(value instanceof ErrorReply)) return Result.succeed(value)
-    const command = String(commands[index]![0])
+    const command = String(commands[index][0])
     return Result.fail(serverReplied(value, command, site, replayed || mayHaveRun(value, command)))
   })
 

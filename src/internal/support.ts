@@ -10,6 +10,7 @@ import type { EndpointType } from "../Config.ts"
 import type { Connection } from "../Connection.ts"
 import { detectType, type Endpoint, format } from "../Endpoint.ts"
 import { Alarm } from "./alarm.ts"
+import { keepNewest } from "./bounded.ts"
 import type { Support } from "./handshake.ts"
 import type { Runtime } from "./runtime.ts"
 
@@ -52,8 +53,8 @@ export class Supports {
   learn({ address, peer: { support } }: Connection): void {
     if (support._tag === "Unknown") return
     this.known.delete(address)
-    if (this.known.size >= mostKnown) this.known.delete(this.known.keys().next().value!)
     this.known.set(address, { support, at: this.runtime.now() })
+    keepNewest(this.known, mostKnown)
     if (support._tag === "Supported") this.askAgain()
     else {
       this.runtime.log("Debug", "the server does not offer maintenance notifications", {

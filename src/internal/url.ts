@@ -99,7 +99,7 @@ const decoded = (text: string): string | Uint8Array => {
 
 /** Splits a URL, or says which rule it breaks. @internal */
 export const parseUrl = (text: string): Result.Result<UrlParts, string> => {
-  const kind = own(schemes, /^([a-z]+):\/\//i.exec(text)?.[1]!.toLowerCase())
+  const kind = own(schemes, /^([a-z]+):\/\//i.exec(text)?.[1].toLowerCase())
   if (kind === undefined) {
     return Result.fail("must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://")
   }

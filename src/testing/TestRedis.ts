@@ -183,7 +183,7 @@ const build = Effect.fnUntraced(function*(
     onExecuted: ledger.onExecuted
   })
   const names = Network.makeNames(nodes)
-  names.lead(databaseName, nodes[0]!)
+  names.lead(databaseName, nodes[0])
   const transport = Network.makeTransport(network, names.dns)
 
   // Closed first, so that the deployment is there until nobody uses it.

@@ -159,14 +159,14 @@ export class Ledger {
   }
 
   private entry(words: ReadonlyArray<string>): Written | undefined {
-    const command = words[0]!.toUpperCase()
+    const command = words[0].toUpperCase()
     if (!writing.has(command.toLowerCase())) return undefined
     const args = words.slice(1)
     const identity = JSON.stringify([command, ...args])
     let entry = this.written.get(identity)
     if (entry === undefined) {
       const [first] = Commands.getKeyIndexes(command, args, { nameCaseInsensitive: true })
-      const key = first === undefined ? undefined : decoder.decode(toBytes(args[first]!))
+      const key = first === undefined ? undefined : decoder.decode(toBytes(args[first]))
       entry = { command, key, acknowledged: 0, uncertain: 0, executed: 0 }
       this.written.set(identity, entry)
     }

@@ -35,8 +35,8 @@ const addressOf = (index: number): NetAddress.InetAddress =>
   NetAddress.inetAddressFromIpStringUnsafe(`10.0.${Math.floor(index / 250)}.${1 + index % 250}`, Endpoint.defaultPort)
 
 /** The address of each node. */
-export const addresses = (nodes: ReadonlyArray<string>): ReadonlyMap<string, NetAddress.InetAddress> =>
-  new Map(nodes.map((node, index) => [node, addressOf(index)]))
+const addressesOf = (nodes: ReadonlyArray<string>) => (node: string): NetAddress.InetAddress =>
+  addressOf(nodes.indexOf(node))
 
 // ----- in memory -----
 
@@ -85,7 +85,7 @@ class End {
   close(code: number): void {
     if (this.ended !== undefined) return
     this.end(code)
-    this.run(() => this.peer!.end(1000))
+    this.run(() => this.peer?.end(1000))
   }
 
   private send(
@@ -98,7 +98,7 @@ class End {
       else {
         // The writer may use its buffer again; a network does not show that to the reader.
         const bytes = typeof chunk === "string" ? encoder.encode(chunk) : chunk.slice()
-        this.run(() => peer!.arrive(bytes))
+        this.run(() => peer?.arrive(bytes))
       }
     }
     return Effect.void
@@ -137,7 +137,8 @@ const makeSocket = (open: Effect.Effect<End, Socket.SocketError>): Socket.Socket
   const whenConnected = <A extends ReadonlyArray<unknown>>(
     write: (end: End, ...args: A) => Effect.Effect<void, Socket.SocketError>
   ) =>
-  (...args: A) => connected.whenOpen(Effect.suspend(() => write(current!, ...args)))
+  (...args: A) =>
+    connected.whenOpen(Effect.suspend(() => current === undefined ? Effect.void : write(current, ...args)))
   return Socket.make({
     reader: Effect.map(
       Effect.acquireRelease(open, (end) =>
@@ -172,12 +173,12 @@ export const memory = (nodes: ReadonlyArray<string>): Effect.Effect<Network> =>
   Effect.map(Effect.context(), (context) => {
     const dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
     const run = (task: () => void) => dispatcher.scheduleTask(task, 0)
-    const known = addresses(nodes)
-    const hosts = new Set([...known.values()].map(NetAddress.formatSocketAddress))
+    const known = addressesOf(nodes)
+    const hosts = new Set(nodes.map((node) => NetAddress.formatSocketAddress(known(node))))
     const listeners = new Map<string, (end: End) => void>()
 
     const listen: Network["listen"] = (node) => {
-      const address = known.get(node)!
+      const address = known(node)
       const key = NetAddress.formatSocketAddress(address)
       // Who dials before the listener runs waits in the backlog, as in a kernel's.
       const backlog: Array<End> = []
@@ -228,12 +229,12 @@ export const tcp = (
   open: (port: number, node: string) => ReturnType<Network["listen"]>,
   transport: Transport["Service"]
 ): Network => {
-  const known = addresses(nodes)
+  const known = addressesOf(nodes)
   const real = new Map<string, NetAddress.SocketAddress>()
   return {
     listen: (node) =>
       Effect.suspend(() => {
-        const address = known.get(node)!
+        const address = known(node)
         const key = NetAddress.formatSocketAddress(address)
         const before = real.get(key)
         return Effect.map(
@@ -266,7 +267,7 @@ export interface Names {
 
 /** Names that lead nowhere at first. Names are not case-sensitive. */
 export const makeNames = (nodes: ReadonlyArray<string>): Names => {
-  const known = addresses(nodes)
+  const known = addressesOf(nodes)
   const leads = new Map<string, NetAddress.IpAddress>()
   return {
     dns: Dns.make({
@@ -277,7 +278,7 @@ export const makeNames = (nodes: ReadonlyArray<string>): Names => {
         })
     }),
     lead: (name, node) => {
-      const address = node === null ? undefined : known.get(node)?.address
+      const address = node === null || !nodes.includes(node) ? undefined : known(node).address
       if (address === undefined) leads.delete(name.toLowerCase())
       else leads.set(name.toLowerCase(), address)
     }
@@ -295,7 +296,7 @@ export const makeTransport = (network: Network, dns: Dns.Dns["Service"]): Transp
     open: (endpoint) => {
       if (endpoint._tag === "Unix") return network.dial(endpoint)
       return resolve(endpoint.host).pipe(
-        Effect.flatMap(([host]) => network.dial(Endpoint.tcp(host!, endpoint.port))),
+        Effect.flatMap(([host]) => network.dial(Endpoint.tcp(host, endpoint.port))),
         Effect.orElseSucceed(() => makeSocket(Effect.fail(unreachable("ENOTFOUND", endpoint.host))))
       )
     }

@@ -104,7 +104,7 @@ class Sleepers {
     let high = this.sorted.length
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.sorted[middle]!.at > sleeper.at) low = middle + 1
+      if (this.sorted[middle].at > sleeper.at) low = middle + 1
       else high = middle
     }
     this.sorted.splice(low, 0, sleeper)
@@ -117,7 +117,7 @@ class Sleepers {
 
   /** Wakes everybody whose moment has come, also who lies down meanwhile. */
   wakeAt(now: number): void {
-    while (this.next <= now) this.sorted.pop()!.wake()
+    while (this.next <= now) this.sorted.pop()?.wake()
   }
 }
 

@@ -171,7 +171,7 @@ export class Connection implements Peer {
     if (this.isStalled) return Effect.andThen(this.awake, this.work)
     this.execute()
     this.seal(0)
-    const sent = Effect.andThen(this.backend!.settle, this.flush)
+    const sent = Effect.andThen(this.backend?.settle ?? Effect.void, this.flush)
     return this.late.length === 0 ? sent : Effect.andThen(sent, this.work)
   })
 
@@ -221,7 +221,7 @@ export class Connection implements Peer {
         return this.send(error(isHello ? noAuthHello : noAuth))
     }
     this.answered++
-    this.backend!.handle(words)
+    this.backend?.handle(words)
   }
 
   // ----- stalls -----
@@ -366,9 +366,9 @@ export class Connection implements Peer {
   /** Writes what is due and has nothing before it. */
   readonly flush: Effect.Effect<void, Socket.SocketError> = Effect.suspend(() => {
     const frames: Array<Uint8Array> = []
-    while (this.batches.length > 0 && this.batches[0].due) {
-      for (const frame of this.batches.shift()!.frames) frames.push(frame)
-    }
+    const waiting = this.batches.findIndex(({ due }) => !due)
+    const due = this.batches.splice(0, waiting === -1 ? this.batches.length : waiting)
+    for (const batch of due) for (const frame of batch.frames) frames.push(frame)
     const written = this.write(frames)
     if (!this.quitting || this.batches.length > 0) return written
     return Effect.andThen(written, Effect.sync(() => this.close(this.closedBy)))

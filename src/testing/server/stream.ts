@@ -144,7 +144,9 @@ export class Stream {
     for (const [name, group] of this.groups) {
       const consumers = new Map([...group.consumers].map(([name, consumer]) => [name, { ...consumer }]))
       const pending = new Map(
-        [...group.pending].map(([id, held]) => [id, { ...held, consumer: consumers.get(held.consumer.name)! }])
+        [...group.pending].map((
+          [id, held]
+        ) => [id, { ...held, consumer: consumers.get(held.consumer.name) ?? held.consumer }])
       )
       copy.groups.set(name, { ...group, consumers, pending })
     }

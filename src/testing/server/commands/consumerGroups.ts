@@ -24,6 +24,7 @@ import {
   container,
   entryReply,
   idReply,
+  missingGroup,
   now,
   parseId,
   rangeEnd,
@@ -200,7 +201,7 @@ const history = (reader: Reader, { group, stream }: StreamGroup, after: Id): Rep
 
 const xreadgroup = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
   const { acknowledged, count: limit, group, streams, timeout } = readOptions("XREADGROUP", args)
-  const [name, consumer] = group!
+  const [name, consumer] = group ?? refuse(missingGroup)
   const { database } = caller
   const reader: Reader = { caller, consumer, limit, acknowledged }
   const wanted = streams.map(([key, id]) => ({
@@ -216,8 +217,8 @@ const xreadgroup = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
   if (timeout === undefined) return ReplyValue.NullArray()
   return new Blocked(timeout, () => {
     for (const { key } of wanted) {
-      if (database.type(key) !== "stream") return error("UNBLOCKED the stream key no longer exists")
-      const stream = database.read(key, "stream")!
+      const stream = database.type(key) === "stream" ? database.read(key, "stream") : undefined
+      if (stream === undefined) return error("UNBLOCKED the stream key no longer exists")
       const group = stream.groups.get(name)
       if (group === undefined) {
         return error("NOGROUP the consumer group this client was blocked on no longer exists")
@@ -249,7 +250,7 @@ const pendingSummary = (group: Group): ReplyValue => {
   return array([
     integer(pending.length),
     idReply(pending[0][0]),
-    idReply(pending.at(-1)![0]),
+    idReply(pending[pending.length - 1][0]),
     array(consumers.map(([name, held]) => array([bulk(name), bulk(String(held))])))
   ])
 }

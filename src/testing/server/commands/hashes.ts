@@ -56,7 +56,7 @@ const hashAddDecimal = (caller: Caller, [key, field, by]: ReadonlyArray<string>)
 const randomFields = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue => {
   const wanted = args.length === 0 ? undefined : toSigned(args[0])
   if (args.length > 2 || (args.length === 2 && args[1].toUpperCase() !== "WITHVALUES")) refuse(syntaxError)
-  if (args.length === 2) refuseHalf(wanted!)
+  if (args.length === 2 && wanted !== undefined) refuseHalf(wanted)
   const entries = [...caller.database.read(key, "hash") ?? []]
   if (wanted === undefined) return bulkOrNil(entries[0]?.[0])
   const chosen = sample(entries, wanted)

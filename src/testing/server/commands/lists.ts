@@ -44,7 +44,11 @@ const popElements = (
   if (database.read(key, "list") === undefined) return undefined
   const popped: Array<string> = []
   database.update(key, "list", (list) => {
-    while (popped.length < count && list.length > 0) popped.push(take(list, side)!)
+    while (popped.length < count) {
+      const value = take(list, side)
+      if (value === undefined) break
+      popped.push(value)
+    }
     return popped.length
   })
   return popped
@@ -75,7 +79,8 @@ const moveElement = (
   if (database.read(source, "list") === undefined) return undefined
   // A destination of another type is refused before anything is taken.
   database.read(destination, "list")
-  const [value] = popElements(database, source, from, 1)!
+  const [value] = popElements(database, source, from, 1) ?? []
+  if (value === undefined) return undefined
   database.update(destination, "list", (list) => put(list, to, value))
   return value
 }

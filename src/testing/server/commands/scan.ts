@@ -112,7 +112,7 @@ export const scans: Record<string, Command<Caller>> = {
   SCAN: { arity: -2, run: scan },
   HSCAN: scanElements((caller, key) => {
     const hash = caller.database.read(key, "hash")
-    return hash && { names: hash.keys(), inOnePiece: true, show: (field) => [field, hash.get(field)!] }
+    return hash && { names: hash.keys(), inOnePiece: true, show: (field) => [field, hash.get(field) ?? ""] }
   }),
   SSCAN: scanElements((caller, key) => {
     const set = caller.database.read(key, "set")
@@ -123,7 +123,7 @@ export const scans: Record<string, Command<Caller>> = {
     return zset && {
       names: ranked(zset).map(([member]) => member),
       inOnePiece: true,
-      show: (member) => [member, formatDouble(zset.get(member)!)]
+      show: (member) => [member, formatDouble(zset.get(member) ?? 0)]
     }
   })
 }

@@ -165,7 +165,7 @@ const pop = (end: End): Command<Caller> => ({
 const random = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue => {
   const wanted = args.length === 0 ? undefined : toSigned(args[0])
   if (args.length > 2 || (args.length === 2 && args[1].toUpperCase() !== "WITHSCORES")) refuse(syntaxError)
-  if (args.length === 2) refuseHalf(wanted!)
+  if (args.length === 2 && wanted !== undefined) refuseHalf(wanted)
   const all = ranked(caller.database.read(key, "zset") ?? new Map())
   if (wanted === undefined) return all.length === 0 ? nil : bulk(all[0][0])
   return scoredReply(caller, sample(all, wanted), args.length === 2)

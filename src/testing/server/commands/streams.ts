@@ -220,7 +220,7 @@ const xadd = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue
 
 const xtrim = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue => {
   const { trim } = trimOptions(args, false)
-  return integer(caller.database.update(key, "stream", (stream) => runTrim(stream, trim!)))
+  return integer(caller.database.update(key, "stream", (stream) => trim === undefined ? 0 : runTrim(stream, trim)))
 }
 
 const xdel = (caller: Caller, [key, ...args]: ReadonlyArray<string>): ReplyValue => {
@@ -280,6 +280,8 @@ const xrange = (reverse: boolean) => (caller: Caller, [key, ...args]: ReadonlyAr
   return array((reverse ? entries.toReversed() : entries).slice(0, count).map(entryReply))
 }
 
+export const missingGroup = "ERR Missing GROUP option for XREADGROUP"
+
 /** The options that `XREAD` and `XREADGROUP` share. */
 export interface ReadOptions {
   readonly group: readonly [name: string, consumer: string] | undefined
@@ -328,7 +330,7 @@ export const readOptions = (name: "XREAD" | "XREADGROUP", args: ReadonlyArray<st
     // Redis names XREAD for both.
     refuse("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.")
   }
-  if (name === "XREADGROUP" && group === undefined) refuse("ERR Missing GROUP option for XREADGROUP")
+  if (name === "XREADGROUP" && group === undefined) refuse(missingGroup)
   const half = streams.length / 2
   return {
     group,
@@ -364,8 +366,8 @@ const xread = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
   return new Blocked(timeout, () => {
     for (const [key, id] of after) {
       // Until it is answered, the key may become anything.
-      if (database.type(key) !== "stream") continue
-      const entries = database.read(key, "stream")!.range(id + 1n, maxId).slice(0, count)
+      const stream = database.type(key) === "stream" ? database.read(key, "stream") : undefined
+      const entries = stream?.range(id + 1n, maxId).slice(0, count) ?? []
       // A wait ends with the first stream that has something.
       if (entries.length > 0) return readReply(caller, [[key, array(entries.map(entryReply))]])
     }
