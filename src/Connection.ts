@@ -279,10 +279,6 @@ export class Connection {
     return this.life
   }
 
-  get protocol(): 2 | 3 {
-    return this.peer.greeting === "hello" || this.peer.greeting === "login" ? 3 : 2
-  }
-
   /** The latest deadline of the commands that it has not answered, in elapsed milliseconds, as far as they have one. */
   get owesUntil(): number {
     const now = monotonicMillis(this.clock)
@@ -327,15 +323,10 @@ export class Connection {
     this.scheduleFlush()
   }
 
-  /** Whether it speaks the protocol of pushes and its endpoint has not agreed to send any. */
-  get isDeaf(): boolean {
-    return this.life === "Ready" && this.protocol === 3 && this.peer.support._tag !== "Supported"
-  }
-
   /** Asks for notifications, between the commands of others; `false` when no answer came. */
   ask(endpointType: EndpointType): Effect.Effect<boolean> {
     return Effect.callback((resume) => {
-      if (!this.isDeaf) return resume(Effect.succeed(false))
+      if (this.life !== "Ready") return resume(Effect.succeed(false))
       const now = monotonicMillis(this.clock)
       const words = question(endpointType)
       const request = own(words, undefined, this.commandTimeout, now, (exit) => {
@@ -375,9 +366,10 @@ export class Connection {
     return unwritten.filter(isLive)
   }
 
-  /** Closes at once. Idempotent; the first cause counts. */
-  close(cause: HitlessErrorReason): void {
+  /** Closes at once, for a reason or for what `ConnectionLost` tells. Idempotent; the first cause counts. */
+  close(why: HitlessErrorReason | string): void {
     if (this.life === "Closed") return
+    const cause = typeof why === "string" ? this.lost(why) : why
     const hadOwner = this.life !== "Connecting"
     this.transition("Closed")
     this.decoder.stop()
@@ -402,8 +394,7 @@ export class Connection {
     if (hadOwner) this.owner.onClosed(this, cause, orphans)
   }
 
-  /** Why requests fail when the connection ends for `detail`. */
-  lost(detail: string): ConnectionLost {
+  private lost(detail: string): ConnectionLost {
     return new ConnectionLost({ endpoint: this.address, detail, mayHaveExecuted: false })
   }
 
@@ -452,7 +443,7 @@ export class Connection {
     this.hungUp = error.reason._tag === "SocketCloseError"
     if (this.life !== "Connecting") {
       const detail = this.hungUp ? "the server closed the connection" : Transport.connectFailure(error).detail
-      return this.close(this.lost(detail))
+      return this.close(detail)
     }
     const { refusal } = this
     const failure = refusal === undefined
@@ -668,7 +659,7 @@ export class Connection {
     if (request.state !== "Settled") this.replied(request, replies)
     // What follows would be queued, and each reply the wrong one.
     if (request.kind === "transaction" && leavesOpen(replies) && this.life !== "Closed") {
-      this.close(this.lost("a transaction on it may still be open"))
+      this.close("a transaction on it may still be open")
     }
   }
 
@@ -692,7 +683,7 @@ export class Connection {
 
   private closeIfDrained(): boolean {
     if (this.written.some(isLive)) return false
-    this.close(this.lost("the connection was drained"))
+    this.close("the connection was drained")
     return true
   }
 
@@ -727,9 +718,9 @@ export class Connection {
     this.waiting.forEach(check)
     // A command that failed here may have been the reason to close.
     if (this.state === "Closed") return
-    if (goneAt <= now) return this.close(this.lost("the server has gone silent"))
+    if (goneAt <= now) return this.close("the server has gone silent")
     if (this.drainUntil <= now) {
-      return this.close(this.lost("another connection took its place and the time to answer is over"))
+      return this.close("another connection took its place and the time to answer is over")
     }
     if (this.life === "Draining" && this.closeIfDrained()) return
     if (next !== Infinity) this.alarm.set(next)
@@ -917,6 +908,6 @@ const dial = Effect.fnUntraced(function*(
   // The scope closes in reverse: the connection is closed first, so that nobody waits on a dead socket, then the
   // reader stops, then the socket goes.
   yield* Effect.forkIn(connection.read(pull), scope, { startImmediately: true })
-  yield* Scope.addFinalizer(scope, Effect.sync(() => connection.close(connection.lost("its scope was closed"))))
+  yield* Scope.addFinalizer(scope, Effect.sync(() => connection.close("its scope was closed")))
   return connection
 })

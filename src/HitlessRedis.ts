@@ -27,6 +27,7 @@ import type { HitlessError } from "./HitlessError.ts"
 import { copyOf, isPlain, refusalOf, refused, takeBytes } from "./internal/commands.ts"
 import { Dialer } from "./internal/dialer.ts"
 import { isDurationInput } from "./internal/duration.ts"
+import { protocolOf } from "./internal/handshake.ts"
 import { nameOf, Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
 import * as Runtime from "./internal/runtime.ts"
 import type { Slot, Surroundings } from "./internal/slot.ts"
@@ -298,6 +299,7 @@ const statusOf = ({ around: { dialer, maintenance, runtime }, handoff, pool }: C
   const now = runtime.now()
   const windows = maintenance.timeouts.open(now)
   const serving = pool.slots.filter((slot) => slot.connection !== undefined)
+  const peer = serving[0]?.connection?.peer
   const is = (tag: Slot["state"]["_tag"]) => pool.slots.some((slot) => slot.state._tag === tag)
   return {
     health: serving.length === 0
@@ -311,7 +313,7 @@ const statusOf = ({ around: { dialer, maintenance, runtime }, handoff, pool }: C
       ? "maintenance"
       : "ok",
     mode: runtime.config.maintenance.mode,
-    protocol: serving[0]?.connection?.protocol,
+    protocol: peer === undefined ? undefined : protocolOf(peer.greeting),
     endpoints: Array.from(dialer.supports, ([endpoint, support]) => ({
       endpoint,
       support: support._tag === "Supported" ? "supported" : support._tag === "Refused" ? "refused" : "unknown",

@@ -224,7 +224,7 @@ export class Pool {
     this.maintenance.timeouts.forget(this.subject)
     this.turnAllAway()
     for (const connection of [...this.slots.map((slot) => slot.close()), ...this.draining]) {
-      connection?.close(connection.lost(why))
+      connection?.close(why)
     }
   }
 

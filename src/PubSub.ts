@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.ts"
-import { ConnectFailed, ConnectionLost, HitlessError } from "./HitlessError.ts"
+import { ConnectFailed, HitlessError } from "./HitlessError.ts"
 import { flawOf, refused } from "./internal/commands.ts"
 import { serverReplied } from "./internal/replies.ts"
 import type { Runtime } from "./internal/runtime.ts"
@@ -81,8 +81,6 @@ class Listener {
   }
 }
 
-const outOfScope = new ConnectionLost({ detail: "its scope was closed", mayHaveExecuted: false })
-
 let lastIndex = 0
 
 /**
@@ -120,6 +118,6 @@ export const subscribe = Effect.fnUntraced(function*(
     onLess: () => {}
   }
   const slot = new Slot(around, tenant, lastIndex++)
-  yield* Effect.addFinalizer(() => Effect.sync(() => slot.close()?.close(outOfScope)))
+  yield* Effect.addFinalizer(() => Effect.sync(() => slot.close()?.close("its scope was closed")))
   yield* Effect.raceFirst(slot.open(), runtime.closed)
 })

@@ -55,6 +55,9 @@ interface Step {
  */
 export type Greeting = "hello" | "login" | "resp2" | "bare"
 
+/** The version of the protocol that a greeting leads to. @internal */
+export const protocolOf = (greeting: Greeting): 2 | 3 => greeting === "hello" || greeting === "login" ? 3 : 2
+
 /** What a handshake came to. @internal */
 export interface Established {
   readonly greeting: Greeting

@@ -303,7 +303,7 @@ export class Slot implements Owner {
     if (this.tenant.restore === undefined) return Effect.void
     return Effect.onError(
       this.tenant.restore(connection, this.connection),
-      () => Effect.sync(() => connection.close(connection.lost("it could not be made what the one before it was")))
+      () => Effect.sync(() => connection.close("it could not be made what the one before it was"))
     )
   }
 
@@ -312,7 +312,7 @@ export class Slot implements Owner {
     // The old one may have died meanwhile and its slot found another way to the target.
     const isFree = state._tag === "Moving" || state._tag === "Reconnecting"
     if (this.around.runtime.isClosing || !isFree || connection.state !== "Ready") {
-      connection.close(connection.lost("another connection took its place"))
+      connection.close("another connection took its place")
       return false
     }
     this.install(state, connection, move.until, true)
@@ -335,7 +335,7 @@ export class Slot implements Owner {
     const isStill = state === before || ("connection" in state && "connection" in before &&
       state.connection === before.connection)
     if (runtime.isClosing || !isStill || state._tag === "Closed") {
-      connection.close(connection.lost("another connection took its place"))
+      connection.close("another connection took its place")
       return Effect.void
     }
     if (connection.state !== "Ready") {

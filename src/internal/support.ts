@@ -11,7 +11,7 @@ import type { Connection } from "../Connection.ts"
 import { detectType, type Endpoint, format } from "../Endpoint.ts"
 import { Alarm } from "./alarm.ts"
 import { keepNewest } from "./bounded.ts"
-import type { Support } from "./handshake.ts"
+import { protocolOf, type Support } from "./handshake.ts"
 import type { Runtime } from "./runtime.ts"
 
 /** How long an endpoint that refused notifications is not asked again, in milliseconds. */
@@ -19,6 +19,10 @@ const askAgainAfter = 60_000
 
 /** Of how many endpoints is known what they offer: a client dials a few, but servers can name any number of targets. */
 const mostKnown = 64
+
+/** Whether a connection speaks the protocol of pushes and its endpoint has not agreed to send any. */
+const isDeaf = ({ peer: { greeting, support }, state }: Connection): boolean =>
+  state === "Ready" && protocolOf(greeting) === 3 && support._tag !== "Supported"
 
 /** What the endpoints of one client answered. @internal */
 export class Supports {
@@ -66,7 +70,7 @@ export class Supports {
 
   /** Asks a connection that serves, when it is time to, if it hears nothing of maintenance; until it closes. */
   watch(connection: Connection): void {
-    if (!connection.isDeaf || this.runtime.config.maintenance.mode !== "auto") return
+    if (!isDeaf(connection) || this.runtime.config.maintenance.mode !== "auto") return
     this.deaf.set(connection, -Infinity)
     this.askAgain()
   }
@@ -79,9 +83,9 @@ export class Supports {
   private askAgain(): void {
     const now = this.runtime.now()
     for (const [connection, askedAt] of this.deaf) {
-      if (!connection.isDeaf) this.deaf.delete(connection)
+      if (!isDeaf(connection)) this.deaf.delete(connection)
       const known = this.known.get(connection.address)
-      if (known === undefined || !connection.isDeaf) continue
+      if (known === undefined || !isDeaf(connection)) continue
       const { support } = known
       const at = (support._tag === "Refused" ? known.at : askedAt) + askAgainAfter
       this.alarm.set(at > now ? at : now + askAgainAfter)

@@ -1,22 +1,20 @@
 /**
- * The server's end of one client connection: what it executes, how it behaves in the handshake, and the order and the
- * moment in which bytes leave.
+ * The server's end of one client connection: what it executes, and how it behaves in the handshake.
  *
- * Commands of one pulled chunk are executed synchronously, their replies form a *batch*, and a batch is one write. A
- * batch leaves when its delay is over and everything before it has left, so latency delays without serialising. What
+ * Commands of one pulled chunk are executed synchronously, and their replies form a *batch* of its `Outbox`. What
  * commands mean is decided by a `Backend`: a session with the simulated keyspace, or a relay to a real server.
  *
  * The connection closes nothing by itself: it completes `closing`, and whoever runs it closes the socket.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Semaphore from "effect/Semaphore"
 import type * as Socket from "effect/socket/Socket"
 import { makeDecoder } from "../../Resp.ts"
 import { unknownSubcommand } from "./administration.ts"
 import type { Client, Peer } from "./client.ts"
 import { error, ok, wrongArity } from "./command.ts"
 import type { Conditions } from "./conditions.ts"
+import { Outbox, type Output } from "./outbox.ts"
 import { encodeReply, type ReplyValue } from "./replies.ts"
 import { noAuth, noAuthHello, type Session } from "./session.ts"
 import { fromBytes } from "./text.ts"
@@ -61,20 +59,6 @@ export interface Backend {
   readonly settle: Effect.Effect<void, Socket.SocketError>
 }
 
-/** What a connection needs in order to write. */
-export interface Output {
-  readonly writer: Socket.Writer
-  /** Runs an effect in the background for as long as the connection lives. */
-  readonly fork: (effect: Effect.Effect<void, Socket.SocketError>) => void
-}
-
-interface Batch {
-  readonly frames: ReadonlyArray<Uint8Array>
-  due: boolean
-}
-
-const isNonEmpty = <A>(items: ReadonlyArray<A>): items is readonly [A, ...Array<A>] => items.length > 0
-
 const endpointTypes = new Set(["internal-ip", "internal-fqdn", "external-ip", "external-fqdn", "none"])
 
 /** One client's connection, as the server sees it. */
@@ -96,26 +80,25 @@ export class Connection implements Peer {
   private answered = 0
   private executing = false
   private quitting = false
-  /** Frames of the batch that is being made, and the batches that wait to leave. */
-  private open: Array<Uint8Array> = []
+  private readonly outbox: Outbox
   /**
    * What is sent when the node wakes up: the answer to the command that made it sleep (`DEBUG SLEEP`), and messages that
    * others published meanwhile.
    */
   private late: Array<Uint8Array> = []
-  private readonly batches: Array<Batch> = []
-  private readonly writing = Semaphore.makeUnsafe(1)
-  /** Whether a write has begun that the client has not taken: it goes on, or was interrupted. */
-  isWriting = false
-  /** Bytes that may still be written before the connection is cut. */
-  private allowance: number
 
   constructor(id: number, node: Node, behaviour: Behaviour, output: Output) {
     this.id = id
     this.node = node
     this.behaviour = behaviour
     this.output = output
-    this.allowance = behaviour._tag === "DropAfterBytes" ? behaviour.bytes : Infinity
+    const allowance = behaviour._tag === "DropAfterBytes" ? behaviour.bytes : Infinity
+    this.outbox = new Outbox(output, allowance, () => this.close("handshake"), Effect.suspend(() => this.flush))
+  }
+
+  /** Whether a write has begun that the client has not taken: it goes on, or was interrupted. */
+  get isWriting(): boolean {
+    return this.outbox.isWriting
   }
 
   get session(): Session | undefined {
@@ -190,14 +173,14 @@ export class Connection implements Peer {
   /** Executes until nothing is left, the client waits, or a command stalls the node. */
   private execute(): void {
     this.executing = true
-    this.open = this.open.concat(this.late)
+    this.outbox.put(this.late)
     this.late = []
     const commands = this.commands
     let done = 0
     while (done < commands.length && !this.quitting && !this.isWaiting && this.late.length === 0) {
-      const mark = this.open.length
+      const mark = this.outbox.length
       this.answer(commands[done++])
-      if (this.isStalled) this.late = this.open.splice(mark)
+      if (this.isStalled) this.late = this.outbox.takeBack(mark)
     }
     this.commands = commands.slice(done)
     const isDone = this.commands.length === 0 && this.late.length === 0 && !this.isWaiting
@@ -335,7 +318,7 @@ export class Connection implements Peer {
 
   /** Sends whole frames: with the batch while commands are executed, else at once. */
   sendBytes(frames: ReadonlyArray<Uint8Array>): void {
-    this.open.push(...frames)
+    this.outbox.put(frames)
     if (this.executing) return
     this.seal(0)
     this.output.fork(this.flush)
@@ -344,58 +327,20 @@ export class Connection implements Peer {
   /** Sends the answer to `HELLO`, which alone is delayed by what the handshake behaviour says. */
   sendHello(frames: ReadonlyArray<Uint8Array>): void {
     this.seal(0)
-    this.open.push(...frames)
+    this.outbox.put(frames)
     this.seal(this.behaviour._tag === "Answer" ? this.behaviour.delay : 0)
   }
 
-  /** Ends the batch that is being made; it leaves after its delay. */
   private seal(delay: number): void {
-    if (this.open.length === 0) return
-    const total = delay + this.node.latency
-    const batch: Batch = { frames: this.open, due: total === 0 }
-    this.open = []
-    this.batches.push(batch)
-    if (batch.due) return
-    const release = Effect.suspend(() => {
-      batch.due = true
-      return this.flush
-    })
-    this.output.fork(Effect.delay(release, total))
+    this.outbox.seal(delay + this.node.latency)
   }
 
-  /** Writes what is due and has nothing before it. */
-  readonly flush: Effect.Effect<void, Socket.SocketError> = Effect.suspend(() => {
-    const frames: Array<Uint8Array> = []
-    const waiting = this.batches.findIndex(({ due }) => !due)
-    const due = this.batches.splice(0, waiting === -1 ? this.batches.length : waiting)
-    for (const batch of due) for (const frame of batch.frames) frames.push(frame)
-    const written = this.write(frames)
-    if (!this.quitting || this.batches.length > 0) return written
+  /** Writes what is due; the last of it closes the connection of a client that quits. */
+  private readonly flush: Effect.Effect<void, Socket.SocketError> = Effect.suspend(() => {
+    const written = this.outbox.flush()
+    if (!this.quitting || !this.outbox.isEmpty) return written
     return Effect.andThen(written, Effect.sync(() => this.close(this.closedBy)))
   })
-
-  private write(frames: Array<Uint8Array>): Effect.Effect<void, Socket.SocketError> {
-    if (this.allowance === Infinity) return this.writeAll(frames)
-    const allowed: Array<Uint8Array> = []
-    for (const frame of frames) {
-      const part = frame.subarray(0, this.allowance)
-      this.allowance -= part.length
-      if (part.length > 0) allowed.push(part)
-    }
-    const written = this.writeAll(allowed)
-    return this.allowance > 0 ? written : Effect.andThen(written, Effect.sync(() => this.close("handshake")))
-  }
-
-  /** One write at a time: each that waits for a slow reader listens on the socket, and batches can be many. */
-  private writeAll(frames: ReadonlyArray<Uint8Array>): Effect.Effect<void, Socket.SocketError> {
-    if (!isNonEmpty(frames)) return Effect.void
-    return this.writing.withPermit(Effect.suspend(() => {
-      this.isWriting = true
-      return Effect.map(this.output.writer.writeAll(frames), () => {
-        this.isWriting = false
-      })
-    }))
-  }
 
   quit(): void {
     this.quitting = true
