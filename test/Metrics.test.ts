@@ -218,6 +218,27 @@ describe("Metrics", () => {
     ])
   })
 
+  it("adds up what the pools of a client and clients of one name have, and takes away what is gone", () => {
+    const { context, recorder, series } = make()
+    const other = new Metrics.Recorder(context, "sessions")
+    const [first, second, third] = [pool(), pool(), pool()]
+    recorder.observe(first.observed)
+    const forget = recorder.observe(second.observed)
+    other.observe(third.observed)
+    recorder.observeHandoffs(handoffs().observed)
+    other.observeHandoffs(handoffs().observed)
+    third.live.pending = 100
+    assert.deepStrictEqual(series(Metrics.pendingRequests), { "": { value: 108 } })
+    assert.deepStrictEqual(series(Metrics.handoffQueueDepth), { "": { value: 2 } })
+    forget()
+    assert.deepStrictEqual(series(Metrics.pendingRequests), { "": { value: 104 } })
+    other.close()
+    assert.deepStrictEqual(series(Metrics.pendingRequests), { "": { value: 4 } })
+    assert.deepStrictEqual(series(Metrics.handoffQueueDepth), { "": { value: 1 } })
+    recorder.close()
+    assert.deepStrictEqual(series(Metrics.pendingRequests), {})
+  })
+
   it("describes every metric", () => {
     for (const metric of Object.values(Metrics)) {
       if (Metric.isMetric(metric)) assert.isNotEmpty((metric as { readonly description?: string }).description)

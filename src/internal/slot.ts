@@ -73,6 +73,9 @@ const legal: Record<SlotState["_tag"], ReadonlyArray<SlotState["_tag"]>> = {
   Closed: []
 }
 
+/** Whether a slot may go from one state to another. @internal */
+export const isLegal = (from: SlotState["_tag"], to: SlotState["_tag"]): boolean => legal[from].includes(to)
+
 /** What a slot is for. @internal */
 export type SlotKind = "shared" | "reserved" | "subscriber"
 
@@ -285,7 +288,7 @@ export class Slot implements Owner {
   /** The one place where the state changes. */
   private transition(to: SlotState): void {
     const { connection, state: from } = this
-    if (!legal[from._tag].includes(to._tag)) throw new Error(`Slot: illegal transition ${from._tag} → ${to._tag}`)
+    if (!isLegal(from._tag, to._tag)) throw new Error(`Slot: illegal transition ${from._tag} → ${to._tag}`)
     this.state = to
     if (this.connection !== connection) this.tenant.onChange()
   }
