@@ -176,6 +176,11 @@ export interface Options {
   /** The most connections that carry commands, 1 to 5000. Default: 10. */
   readonly poolSize?: number | undefined
   /**
+   * The most connections for one user, 1 to 5000: those of `reserve`, and those on which commands wait on the server, such
+   * as `BLPOP`. Further ones wait until one is given back, at most for the time that a command has. Default: 10.
+   */
+  readonly maxReserved?: number | undefined
+  /**
    * The most commands that may wait for a connection or a reply, at least 1. One takes about 1.4 KiB of heap beside its
    * arguments, the fiber that waits for it included. Default: 262,144.
    */
@@ -430,6 +435,11 @@ const general = {
     between(1, 5000),
     "must be an integer from 1 to 5000: servers take 10000 clients by default, and a pool that moves has two for each",
     // Each is multiplexed, so few are enough.
+    { default: 10, env: EffectConfig.Int }
+  ),
+  maxReserved: option(
+    between(1, 5000),
+    "must be an integer from 1 to 5000: each reservation is a connection of its own",
     { default: 10, env: EffectConfig.Int }
   ),
   maxPendingCommands: option(
@@ -793,7 +803,7 @@ const envLocation = EffectConfig.all({
  * - `REDIS_URL` (kept redacted), `REDIS_HOST`, `REDIS_PORT` (also as Kubernetes and Docker set it, `tcp://host:port`;
  *   then `REDIS_URL` and `REDIS_HOST` beat it), `REDIS_FAMILY` (`0`, `4`, `6`), `REDIS_USERNAME`, `REDIS_PASSWORD`,
  *   `REDIS_DATABASE`, `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_PROTOCOL` (`auto`, `2`, `3`),
- *   `REDIS_POOL_SIZE`, `REDIS_MAX_PENDING_COMMANDS`, `REDIS_MAX_PENDING_BYTES`, `REDIS_WHEN_OVERLOADED` (`fail`, `wait`),
+ *   `REDIS_POOL_SIZE`, `REDIS_MAX_RESERVED`, `REDIS_MAX_PENDING_COMMANDS`, `REDIS_MAX_PENDING_BYTES`, `REDIS_WHEN_OVERLOADED` (`fail`, `wait`),
  *   `REDIS_CONNECT_TIMEOUT`, `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
  * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
  *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),

@@ -115,6 +115,8 @@ export const isLegal = (from: State, to: State): boolean => legal[from].includes
 export interface Owner {
   /** Whether commands of many share it, so that none can leave a transaction open in which a probe would be queued. */
   readonly isShared: boolean
+  /** What has to be told to a connection before it serves, beside what the configuration says. */
+  readonly restored: ReadonlyArray<Words>
   /** A push arrived, in any state but `Closed`. */
   readonly onPush: (connection: Connection, elements: ReadonlyArray<unknown>) => void
   /** Requests have left it: replies arrived, or what nobody waits for any more was not written. */
@@ -148,6 +150,8 @@ export interface Options {
   readonly credentials: Effect.Effect<Credentials | undefined>
   readonly clientName: string | undefined
   readonly database: number
+  /** What its user told the connection whose place it is to take. */
+  readonly restored: ReadonlyArray<Words>
   /** The kind of address to ask for, or `undefined` to not ask for notifications; finding out may take a DNS lookup. */
   readonly ask: Effect.Effect<EndpointType | undefined, never, Transport.Transport>
   /** Refused notifications, or a server without RESP3, fail the connection. */
@@ -210,6 +214,8 @@ export class Connection {
   /** The endpoint as `host:port`, and this connection as `#id`: the subjects of relaxation windows. */
   readonly address: string
   readonly subject: string
+  /** What it was told beside what the configuration says. */
+  readonly restored: ReadonlyArray<Words>
   /** What the peer has shown of itself: the handshake's end, and what it answered when it was asked again. */
   peer: Established = { greeting: "hello", knowsHello: false, support: { _tag: "Unknown" } }
   /** Cuts the password that was sent on this connection out of what the peer says. */
@@ -255,6 +261,7 @@ export class Connection {
     this.endpoint = options.endpoint
     this.address = format(options.endpoint)
     this.subject = `#${++lastId}`
+    this.restored = options.restored
     this.owner = options.owner
     this.commandTimeout = options.commandTimeout
     this.timeouts = options.timeouts
@@ -856,7 +863,7 @@ const open = Effect.fnUntraced(function*(
   options: Options,
   scope: Scope.Closeable
 ): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
-  const { clientName, database, greetings, required } = options
+  const { clientName, database, greetings, required, restored } = options
   const clock = yield* Clock.Clock
   const address = format(options.endpoint)
 
@@ -866,7 +873,7 @@ const open = Effect.fnUntraced(function*(
     const connection = yield* dial(options, yield* Scope.fork(scope))
     const credentials = yield* credentialsOf(options)
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
-    const session = { credentials, ask: yield* options.ask, clientName, database }
+    const session = { credentials, ask: yield* options.ask, clientName, database, restored }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
     const established = yield* shakeHands((batch) => connection.exchange(batch), first, terms)
     greetings.learn(address, established, monotonicMillis(clock))

@@ -287,7 +287,8 @@ export class CommandRefused extends Schema.Class<CommandRefused>("hitless/Hitles
 }
 
 /**
- * Too many commands, or too many bytes of arguments, are outstanding; this one was not accepted.
+ * Too many commands, or too many bytes of arguments, are outstanding, or too many connections are reserved; this one was
+ * not accepted.
  *
  * @category errors
  * @since 0.1.0
@@ -297,13 +298,18 @@ export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/O
   ...circumstances,
   /** The limit that it would have exceeded, and of what. */
   limit: Schema.Finite,
-  unit: Schema.Literals(["commands", "bytes"])
+  unit: Schema.Literals(["commands", "bytes", "connections"])
 }) {
   /** It did not run; later there may be room. */
   get isRetryable(): boolean {
     return true
   }
   get message(): string {
+    if (this.unit === "connections") {
+      return `${
+        what(this)
+      } found no connection of its own: all ${this.limit} were reserved the whole time; give them back sooner, or raise maxReserved`
+    }
     const [many, option] = this.unit === "commands"
       ? ["commands", "maxPendingCommands"]
       : ["bytes of arguments", "maxPendingBytes"]

@@ -15,6 +15,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import type * as Result from "effect/Result"
@@ -24,19 +25,16 @@ import * as Config from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
 import type { HitlessError } from "./HitlessError.ts"
-import { copyOf, isPlain, refusalOf, refused, takeBytes } from "./internal/commands.ts"
+import { type Calls, makeCalls } from "./internal/calls.ts"
 import { Dialer } from "./internal/dialer.ts"
-import { isDurationInput } from "./internal/duration.ts"
 import { protocolOf } from "./internal/handshake.ts"
-import { nameOf, Request, type RequestKind, type Resume, type Words } from "./internal/request.ts"
 import * as Runtime from "./internal/runtime.ts"
 import type { Slot, Surroundings } from "./internal/slot.ts"
-import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 import * as Maintenance from "./Maintenance.ts"
 import type { Notification } from "./Notifications.ts"
 import { Pool } from "./Pool.ts"
 import * as PubSub from "./PubSub.ts"
-import * as Reservation from "./Reservation.ts"
+import { Reservations } from "./Reservation.ts"
 import type { Arg } from "./Resp.ts"
 import type { Transport } from "./Transport.ts"
 
@@ -135,12 +133,12 @@ export const CurrentCommandTimeout = Context.Reference<Duration.Input | undefine
 )
 
 /**
- * The Redis client.
+ * What can be sent, on connections that many share or on one of `reserve`.
  *
- * @category services
+ * @category models
  * @since 0.1.0
  */
-export class HitlessRedis extends Context.Service<HitlessRedis, {
+export interface Commands {
   /**
    * Sends one command. Its arguments may also be one array, for lists too long to spread: `send("DEL", keys)`. They are
    * taken as they are at the call, but for a `Uint8Array` of 2 KiB or more, which is not copied and must not change
@@ -171,124 +169,65 @@ export class HitlessRedis extends Context.Service<HitlessRedis, {
   readonly transaction: (
     commands: ReadonlyArray<Command>
   ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
-  /** Each maintenance event once, with the endpoint that told us; a subscriber that is 256 behind loses the oldest. */
-  readonly notifications: Stream.Stream<Notification>
-  /** What happens to handoffs; a subscriber that is 256 behind loses the oldest. */
-  readonly handoffs: Stream.Stream<Handoff.HandoffEvent>
-  /** How the client is doing. */
-  readonly status: Effect.Effect<Status>
-}>()("hitless/HitlessRedis") {}
-
-const multi: Words = ["MULTI"]
-const exec: Words = ["EXEC"]
-
-/** Milliseconds of a timeout that users set; `undefined` for what is no positive duration. */
-const readTimeout = (timeout: unknown): number | undefined => {
-  try {
-    const millis = isDurationInput(timeout) ? Duration.toMillis(timeout) : 0
-    return millis > 0 ? millis : undefined
-  } catch {
-    return undefined
-  }
 }
 
-/** The commands of a batch as they are at the call, or why they are not sent. */
-const takeBatch = (kind: RequestKind, commands: unknown): Array<Words> | HitlessError => {
-  const copies = copyOf(commands)
-  if (copies === undefined) return refused(nameOf(kind, []), "its commands are no array, or cannot be read")
-  const batch: Array<Words> = []
-  for (let i = 0; i < copies.length; i++) {
-    const words = copyOf(copies[i]) as Array<Arg> | undefined
-    if (words === undefined) return refused(nameOf(kind, []), `command ${i} is no array, or cannot be read`)
-    const refusal = refusalOf(words, true)
-    if (refusal !== undefined) return refusal
-    takeBytes(words)
-    batch.push(words)
+/**
+ * The Redis client.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class HitlessRedis extends Context.Service<
+  HitlessRedis,
+  Commands & {
+    /**
+     * Reserves a connection that nobody else uses, for the surrounding scope: for `SELECT`, `WATCH`, `CLIENT TRACKING` and
+     * whatever else changes a connection, and for loops on commands that wait.
+     *
+     * It moves with maintenance between two commands, and what it was told is told to the next connection; while it watches
+     * keys or has a transaction open it stays. When its connection is lost then, `EXEC` fails with `TransactionAborted`. Of
+     * `maxReserved` connections the next waits until one is given back, at most for the time that a command has; then it
+     * fails with `Overloaded`, and with what dialling failed with where there is no server. One that is given back with state
+     * or with commands under way is closed, and not given to the next.
+     */
+    readonly reserve: Effect.Effect<Commands, HitlessError, Scope.Scope>
+    /** Each maintenance event once, with the endpoint that told us; a subscriber that is 256 behind loses the oldest. */
+    readonly notifications: Stream.Stream<Notification>
+    /** What happens to handoffs; a subscriber that is 256 behind loses the oldest. */
+    readonly handoffs: Stream.Stream<Handoff.HandoffEvent>
+    /** How the client is doing. */
+    readonly status: Effect.Effect<Status>
   }
-  return batch
-}
+>()("hitless/HitlessRedis") {}
 
 /** The rooms of one client. */
 interface Client {
   readonly around: Surroundings
   readonly pool: Pool
+  readonly reservations: Reservations
   readonly handoff: Handoff.Handoff
 }
 
+const timeoutOf = (fiber: Fiber.Fiber<unknown, unknown>): Duration.Input | undefined =>
+  fiber.getRef(CurrentCommandTimeout)
+
+const commandsOf = (calls: Calls): Commands => ({
+  send: (...args) => calls.send(args, false),
+  sendBytes: (...args) => calls.send(args, true),
+  pipeline: (commands) => calls.batch("pipeline", commands),
+  transaction: (commands) => calls.batch("transaction", commands)
+})
+
 const makeService = (client: Client): HitlessRedis["Service"] => {
-  const { around: { maintenance, runtime: { config } }, handoff, pool } = client
-  const commandTimeout = Duration.toMillis(config.commandTimeout)
-  const attributes = clientAttributes(config.endpoint, config.database)
-
-  const refuse = (refusal: HitlessError): Effect.Effect<never, HitlessError> =>
-    Effect.suspend(() => {
-      pool.owner.onFailed(refusal)
-      return Effect.fail(refusal)
-    })
-
-  const submit = <A>(
-    kind: RequestKind,
-    words: Words,
-    batch: ReadonlyArray<Words> | undefined,
-    bytes: boolean
-  ): Effect.Effect<A, HitlessError> =>
-    Effect.withFiber((fiber) => {
-      const own = fiber.getRef(CurrentCommandTimeout)
-      const timeout = own === undefined ? commandTimeout : readTimeout(own)
-      if (timeout === undefined) {
-        return refuse(refused(nameOf(kind, words), "CurrentCommandTimeout must be a positive duration"))
-      }
-      const command = Effect.callback<A, HitlessError>((resume) => {
-        const request = new Request({
-          owner: pool.owner,
-          kind,
-          words,
-          batch,
-          bytes,
-          timeout,
-          startedAt: pool.turn(),
-          resume: resume as Resume
-        })
-        pool.accept(request)
-        return request
-      })
-      if (!isTraced(fiber)) return command
-      const name = nameOf(kind, words)
-      return traced(command, name, {
-        ...attributes,
-        "db.operation.name": name,
-        ...(batch === undefined ? {} : { "db.operation.batch.size": batch.length })
-      })
-    })
-
-  const submitCommand = <A>(args: Array<unknown>, bytes: boolean): Effect.Effect<A, HitlessError> =>
-    isPlain(args) ? submit("command", args as Array<Arg>, undefined, bytes) : submitOther(args, bytes)
-
-  const submitOther = <A>(args: Array<unknown>, bytes: boolean): Effect.Effect<A, HitlessError> => {
-    const list = args.length === 2 ? copyOf(args[1]) : undefined
-    const words = (list === undefined ? args : [args[0], ...list]) as Array<Arg>
-    const refusal = refusalOf(words, true)
-    if (refusal !== undefined) return refuse(refusal)
-    takeBytes(words)
-    return submit("command", words, undefined, bytes)
-  }
-
-  const submitBatch = (
-    kind: "pipeline" | "transaction",
-    commands: ReadonlyArray<Command>
-  ): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError> => {
-    const taken = takeBatch(kind, commands)
-    if (!Array.isArray(taken)) return refuse(taken)
-    if (taken.length === 0) return Effect.succeed([])
-    const batch = kind === "pipeline" ? taken : [multi, ...taken, exec]
-    return submit(kind, batch[0], batch, false)
-  }
-
+  const { around: { maintenance, runtime }, handoff, pool, reservations } = client
+  const calls = makeCalls(runtime, pool, {
+    isShared: true,
+    timeoutOf,
+    block: (words, bytes, grace) => reservations.block(words, bytes, grace)
+  })
   return HitlessRedis.of({
-    send: (...args) => submitCommand(args, false),
-    sendBytes: (...args) => submitCommand(args, true),
-    pipeline: (commands) => submitBatch("pipeline", commands),
-    transaction: (commands) => submitBatch("transaction", commands),
+    ...commandsOf(calls),
+    reserve: Effect.map(calls.timed("RESERVE", (timeout) => reservations.take(timeout, "RESERVE")), commandsOf),
     notifications: maintenance.notifications,
     handoffs: handoff.events,
     status: Effect.sync(() => statusOf(client))
@@ -339,15 +278,17 @@ const makeRedis = (around: Surroundings, service: HitlessRedis["Service"]) =>
   Redis.make({
     send: <A>(command: string, ...args: ReadonlyArray<string>) =>
       Effect.mapError(service.send<A>(command, args), toRedisError),
+    // Its own pool has as many, and those that `send` takes for itself are bounded too.
+    pool: { maxConnections: around.runtime.config.maxReserved },
     connect: Effect.gen(function*() {
       const scope = yield* Scope.make()
       // Effect's pool of reserved connections acquires uninterruptibly: a close would wait for a dial that hangs.
-      const send = yield* Effect.interruptible(Scope.provide(Reservation.make(around), scope)).pipe(
+      const { send } = yield* Effect.interruptible(Scope.provide(service.reserve, scope)).pipe(
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
       return {
         send: <A>(command: string, ...args: ReadonlyArray<string>) =>
-          Effect.mapError(send(command, args) as Effect.Effect<A, HitlessError>, toRedisError),
+          Effect.mapError(send<A>(command, args), toRedisError),
         close: Scope.close(scope, Exit.void)
       }
     }).pipe(Effect.mapError(toRedisError)),
@@ -366,10 +307,12 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   const slots = new Set<Slot>()
   const around: Surroundings = { runtime, maintenance, dialer, slots }
   const pool = new Pool(around, { kind: "shared", size: runtime.config.poolSize })
+  const reservations = new Reservations(around, timeoutOf)
   yield* Effect.addFinalizer(() =>
     runtime.close(
       () => {
         dialer.supports.clear()
+        reservations.close()
         pool.refuse()
       },
       Effect.andThen(pool.drain(), maintenance.end)
@@ -378,7 +321,7 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   yield* pool.open()
   const slotsAt = (endpoint: Endpoint) => Array.from(slots).filter((slot) => slot.isAt(endpoint))
   const handoff = yield* Handoff.make(runtime, { moves: maintenance.moves, slotsAt })
-  const client: Client = { around, pool, handoff }
+  const client: Client = { around, pool, reservations, handoff }
   return { around, service: makeService(client) }
 })
 

@@ -75,13 +75,21 @@ const isBusy = ({ backlog }: Connection, slowBefore: number): boolean =>
 /** What is ahead of a new command, each KiB as one command. */
 const aheadOf = ({ backlog }: Connection): number => backlog.commands + backlog.bytesAhead / 1024
 
+const never = (): boolean => false
+const always = (): boolean => true
+
 let lastId = 0
 
-/** What the connections of a pool are for, and how many there may be. */
-interface Options {
-  readonly kind: Tenant["kind"]
+/**
+ * What the connections of a pool are for, and how many there may be. Commands of a reservation keep their order whatever
+ * becomes of its connection, so none waits for another chance while others go on.
+ */
+interface Options extends Pick<Tenant, "kind" | "restored" | "stays" | "survives"> {
   readonly size: number
-  readonly isBound?: Tenant["isBound"]
+  /** Sees what becomes of every request. */
+  readonly onSettled?: RequestObserver
+  /** Whether what was not written may go to the next connection; it may where nothing is said. */
+  readonly mayResend?: () => boolean
 }
 
 /**
@@ -102,7 +110,9 @@ export class Pool {
   private readonly around: Surroundings
   private readonly alarm: Alarm
   private readonly admission: Admission
-  private readonly isBound: Tenant["isBound"]
+  private readonly keepsOrder: boolean
+  private readonly mayResend: () => boolean
+  private readonly observed: RequestObserver | undefined
   private readonly unobserve: () => void
   /** The subject of what waits for a connection. */
   private readonly subject = `pool ${++lastId}`
@@ -130,12 +140,14 @@ export class Pool {
   private isTurn = false
   private turnAt = 0
 
-  constructor(around: Surroundings, { isBound, kind, size }: Options) {
+  constructor(around: Surroundings, { mayResend, onSettled, size, ...use }: Options) {
     const { maintenance, runtime } = around
     this.around = around
     this.runtime = runtime
     this.maintenance = maintenance
-    this.isBound = isBound
+    this.keepsOrder = use.kind === "reserved"
+    this.mayResend = mayResend ?? always
+    this.observed = onSettled ?? runtime.observed
     this.alarm = new Alarm(runtime.context, () => this.onAlarm())
     this.admission = new Admission(runtime.config, () => this.accepted())
     this.owner = {
@@ -144,11 +156,10 @@ export class Pool {
       onGivenUp: (request) => this.onGivenUp(request),
       onThrown: (thrown) =>
         runtime.log("Error", "code that was told of a command's end threw", { why: kindOf(thrown) }),
-      onSettled: runtime.observed
+      onSettled: this.observed
     }
     const tenant: Tenant = {
-      kind,
-      isBound,
+      ...use,
       draining: this.draining,
       awaited: Effect.suspend(() => {
         if (this.serving.length > 0 || this.waiting.size === 0) this.awaited.closeUnsafe()
@@ -254,7 +265,8 @@ export class Pool {
   }
 
   private route(request: Request, now: number): void {
-    const connection = this.pick(now, Math.min(slowAfter, request.timeout / 4))
+    const mustWait = this.keepsOrder && this.draining.size + this.waiting.size > 0
+    const connection = mustWait ? undefined : this.pick(now, Math.min(slowAfter, request.timeout / 4))
     if (connection === undefined) this.park(request, 0)
     else connection.send(request)
   }
@@ -465,6 +477,7 @@ export class Pool {
       if (outcome._tag === "Resend" && outcome.inTurn) again.push(request)
     }
     if (again.length > 0) this.replay(again)
+    if (wasDraining && this.keepsOrder) this.unpark()
     this.letIn()
   }
 
@@ -475,8 +488,8 @@ export class Pool {
       window,
       deadline: this.deadlineOf(request),
       isClosing: this.runtime.isClosing,
-      canResend: this.isOpen && this.isBound?.() !== true,
-      mayRepeat: this.mayRepeat,
+      canResend: this.isOpen && (!this.keepsOrder || this.isAlone(request, event)),
+      mayRepeat: this.keepsOrder ? never : this.mayRepeat,
       jitter: this.runtime.jittered(1)
     })
     if (outcome._tag !== "Resend") settle(request, outcome)
@@ -486,6 +499,12 @@ export class Pool {
       else this.submit(request)
     }
     return outcome
+  }
+
+  /** Whether nothing of a reservation's would overtake a request that is sent again. */
+  private isAlone(request: Request, { _tag }: Event): boolean {
+    const { commands } = this.accepted()
+    return _tag === "Lost" ? request.state === "Waiting" && this.mayResend() : commands === 0
   }
 
   private readonly mayRepeat = ([command, ...args]: Words): boolean => {
@@ -521,13 +540,13 @@ export class Pool {
 
   /** Sees what becomes of every command while there is something to learn from it, and costs nothing otherwise. */
   private readonly onWatched: RequestObserver = (request, exit) => {
-    this.runtime.observed?.(request, exit)
+    this.observed?.(request, exit)
     this.survived(request)
     // A pipeline succeeds with refusals in it.
     if (request.refusal !== undefined && request.kind !== "pipeline" && exit?._tag === "Success") {
       this.refusedAt = -Infinity
     }
-    if (this.replays.isIdle && !this.isRefused(request.startedAt)) this.owner.onSettled = this.runtime.observed
+    if (this.replays.isIdle && !this.isRefused(request.startedAt)) this.owner.onSettled = this.observed
   }
 
   /**

@@ -395,13 +395,28 @@ describe("a reserved connection", () => {
       const sim = yield* deploy(["a"])
       const connection = yield* reserve(sim)
       const other = yield* reserve(sim)
-      yield* sim.stall("a", "10 hours")
       const blocking = yield* start(connection.send("BLPOP", "key", "0"))
-      yield* TestClock.adjust("9 hours")
-      assert.isTrue(isPending(blocking))
-      yield* TestClock.adjust("1 hour")
+      for (let slices = 0; slices < 5; slices++) {
+        yield* TestClock.adjust("5 seconds")
+        // The server's answer and the next question come on a real socket.
+        yield* other.send("PING")
+        yield* other.send("PING")
+        assert.isTrue(isPending(blocking))
+      }
       yield* other.send("LPUSH", "key", "value")
       assert.deepStrictEqual(yield* Fiber.join(blocking), ["key", "value"])
+    }))
+
+  it.effect("is not held for ever by a server that has gone silent while a command waits without end", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a"])
+      const connection = yield* reserve(sim)
+      const blocking = yield* start(Effect.flip(connection.send("BLPOP", "key", "0")))
+      yield* sim.stall("a", "10 hours")
+      yield* TestClock.adjust("5299 millis")
+      assert.isTrue(isPending(blocking))
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(causeOf(yield* Fiber.join(blocking)), "CommandTimeout")
     }))
 })
 

@@ -69,6 +69,7 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
   const closes: Array<HitlessError.HitlessErrorReason> = []
   const owner: Owner = {
     isShared: false,
+    restored: [],
     onPush: () => {},
     onLess: () => {},
     onUnowed: () => false,
@@ -86,6 +87,7 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
     credentials: Effect.undefined,
     clientName: undefined,
     database: 0,
+    restored: [],
     ask: Effect.undefined,
     required: false,
     greetings: new Greetings("auto"),

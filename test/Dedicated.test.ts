@@ -4,14 +4,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Redis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
-import { HitlessError, HitlessRedis } from "hitless"
+import { type HitlessError, HitlessRedis } from "hitless"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { addresses, advance, announceMove, begin, connections, handoffs, rehearse, until } from "./support/rehearsal.ts"
 
-const causeOf = (error: Redis.RedisError) =>
-  error.cause instanceof HitlessError.HitlessError ? error.cause : assert.fail(String(error.cause))
+const reserve = Effect.flatMap(HitlessRedis.HitlessRedis, ({ reserve }) => reserve)
 
 /** How many connections the nodes a and b have. */
 const both = Effect.all([connections("a"), connections("b")])
@@ -19,7 +19,7 @@ const both = Effect.all([connections("a"), connections("b")])
 describe("a reserved connection", () => {
   it.effect("moves without being used, before its node hangs up, and goes on", () =>
     Effect.gen(function*() {
-      const reserved = yield* (yield* Redis.Redis).reserve
+      const reserved = yield* reserve
       assert.strictEqual(yield* reserved.send("INCR", "n"), 1)
       assert.deepStrictEqual(yield* both, [2, 0])
       yield* begin(announceMove(0, 1, 30, addresses.b))
@@ -32,7 +32,7 @@ describe("a reserved connection", () => {
   it.effect("lets a command that it has begun be answered where that was sent", () =>
     Effect.gen(function*() {
       const redis = yield* HitlessRedis.HitlessRedis
-      const reserved = yield* (yield* Redis.Redis).reserve
+      const reserved = yield* reserve
       const popped = yield* Effect.forkChild(reserved.send("BLPOP", "list", "20"), { startImmediately: true })
       yield* begin(announceMove(0, 1, 30, addresses.b))
       yield* advance("1 second")
@@ -44,26 +44,116 @@ describe("a reserved connection", () => {
       assert.deepStrictEqual(yield* both, [0, 2])
     }).pipe(Effect.scoped, rehearse()))
 
-  it.effect("that has state of its user's stays until its node hangs up, and then runs nothing in another state", () =>
+  it.effect("is told again what its user told it, wherever it goes", () =>
     Effect.gen(function*() {
-      const reserved = yield* (yield* Redis.Redis).reserve
-      yield* reserved.send("SELECT", "3")
+      const deployment = yield* SimulatedRedis
+      const reserved = yield* reserve
+      yield* reserved.send("SELECT", 3)
+      yield* reserved.send("CLIENT", "SETNAME", "worker")
       yield* begin(announceMove(0, 1, 30, addresses.b))
       yield* advance("1 second")
+      assert.deepStrictEqual(yield* both, [0, 2])
+      assert.include(yield* reserved.send<string>("CLIENT", "LIST"), "name=worker flags=N db=3")
+      yield* deployment.kill("b")
+      yield* advance("1 second")
+      assert.include(yield* reserved.send<string>("CLIENT", "LIST"), "name=worker flags=N db=3")
+    }).pipe(Effect.scoped, rehearse()))
+
+  for (
+    const [what, words, end] of [["watches a key", ["WATCH", "key"], "UNWATCH"], [
+      "has a transaction open",
+      ["MULTI"],
+      "DISCARD"
+    ]] as const
+  ) {
+    it.effect(`that ${what} stays until that is over, and moves then`, () =>
+      Effect.gen(function*() {
+        const reserved = yield* reserve
+        yield* reserved.send(words[0], ...words.slice(1))
+        yield* begin(announceMove(0, 1, 30, addresses.b))
+        yield* advance("1 second")
+        assert.deepStrictEqual(yield* both, [1, 1])
+        yield* reserved.send(end)
+        yield* advance("1 second")
+        assert.deepStrictEqual(yield* both, [0, 2])
+      }).pipe(Effect.scoped, rehearse()))
+  }
+
+  it.effect("stays too when its user begins to watch while its successor shakes hands", () =>
+    Effect.gen(function*() {
+      const deployment = yield* SimulatedRedis
+      const reserved = yield* reserve
+      yield* deployment.handshake("b", { _tag: "Answer", delay: "1 second" })
+      yield* begin(announceMove(0, 1, 30, addresses.b))
+      yield* advance("500 millis")
+      yield* reserved.send("WATCH", "key")
+      yield* advance("2 seconds")
       assert.deepStrictEqual(yield* both, [1, 1])
-      assert.strictEqual(yield* reserved.send("SET", "key", "three"), "OK")
+      yield* reserved.send("MULTI")
+      yield* reserved.send("SET", "key", "mine")
+      assert.deepStrictEqual(yield* reserved.send("EXEC"), ["OK"])
+      yield* advance("2 seconds")
+      assert.deepStrictEqual(yield* both, [0, 2])
+    }).pipe(Effect.scoped, rehearse()))
+
+  const tagOf = <A>(effect: Effect.Effect<A, HitlessError.HitlessError>) =>
+    Effect.map(Effect.flip(effect), ({ mayHaveExecuted, reason }) => `${reason._tag}, ${mayHaveExecuted}`)
+
+  it.effect("whose watches were lost with its connection aborts the transaction, and the next one runs", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const reserved = yield* reserve
+      yield* reserved.send("WATCH", "key")
       yield* (yield* SimulatedRedis).kill("a")
       yield* advance("1 second")
-      const error = causeOf(yield* Effect.flip(reserved.send("SET", "key", "elsewhere")))
-      assert.strictEqual(error.reason._tag, "ConnectionLost")
-      assert.isFalse(error.mayHaveExecuted)
-      assert.deepStrictEqual(yield* both, [0, 1])
+      yield* redis.send("SET", "key", "another's")
+      assert.strictEqual(yield* reserved.send("GET", "key"), "another's")
+      yield* reserved.send("MULTI")
+      yield* reserved.send("SET", "key", "mine")
+      assert.strictEqual(yield* tagOf(reserved.send("EXEC")), "TransactionAborted, false")
+      assert.strictEqual(yield* redis.send("GET", "key"), "another's")
+      yield* reserved.send("WATCH", "key")
+      yield* (yield* SimulatedRedis).kill("a")
+      yield* advance("1 second")
+      assert.strictEqual(yield* tagOf(reserved.transaction([["SET", "key", "mine"]])), "TransactionAborted, false")
+      yield* reserved.transaction([["SET", "key", "mine"]])
+      assert.strictEqual(yield* redis.send("GET", "key"), "mine")
+    }).pipe(Effect.scoped, rehearse()))
+
+  it.effect("whose transaction was lost with its connection runs none of it, neither before nor after", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const reserved = yield* reserve
+      yield* reserved.send("MULTI")
+      yield* reserved.send("SET", "one", 1)
+      yield* (yield* SimulatedRedis).kill("a")
+      yield* advance("1 second")
+      assert.strictEqual(yield* tagOf(reserved.send("SET", "two", 2)), "TransactionAborted, false")
+      assert.strictEqual(yield* tagOf(reserved.send("EXEC")), "TransactionAborted, false")
+      assert.deepStrictEqual(yield* redis.send("MGET", "one", "two"), [null, null])
+      assert.strictEqual(yield* reserved.send("SET", "three", 3), "OK")
+    }).pipe(Effect.scoped, rehearse()))
+
+  it.effect("keeps the order of its commands while it moves", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const reserved = yield* reserve
+      const popped = yield* Effect.forkChild(reserved.send("BLPOP", "list", 20), { startImmediately: true })
+      yield* begin(announceMove(0, 1, 30, addresses.b))
+      yield* advance("100 millis")
+      const next = yield* Effect.forkChild(reserved.send("SET", "after", 1), { startImmediately: true })
+      yield* advance("100 millis")
+      assert.isUndefined(next.pollUnsafe())
+      yield* redis.send("RPUSH", "list", "element")
+      yield* advance("100 millis")
+      assert.deepStrictEqual(yield* Fiber.join(popped), ["list", "element"])
+      assert.strictEqual(yield* Fiber.join(next), "OK")
     }).pipe(Effect.scoped, rehearse()))
 
   it.effect("that is lost without a word connects again, and what comes meanwhile waits", () =>
     Effect.gen(function*() {
       const deployment = yield* SimulatedRedis
-      const reserved = yield* (yield* Redis.Redis).reserve
+      const reserved = yield* reserve
       assert.strictEqual(yield* reserved.send("INCR", "n"), 1)
       yield* deployment.refuse("a")
       yield* deployment.kill("a")

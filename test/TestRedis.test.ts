@@ -470,10 +470,15 @@ describe("what a rehearsal shows", () => {
       yield* reserved.send("BLPOP", "jobs", "5")
       yield* reserved.send("EXEC")
       const client = yield* HitlessRedis.HitlessRedis
-      const both = yield* Effect.forkChild(client.pipeline([["BRPOP", "jobs", 1], ["LPOP", "jobs"]]))
+      const both = yield* Effect.forkChild(
+        Effect.andThen(client.send("BRPOP", "jobs", 1), client.send("LPOP", "jobs")),
+        { startImmediately: true }
+      )
       yield* clock.advance("2 seconds")
       yield* Fiber.join(both)
-      yield* client.transaction([["BRPOP", "jobs", 2]])
+      yield* reserved.send("MULTI")
+      yield* reserved.send("BRPOP", "jobs", "2")
+      yield* reserved.send("EXEC")
       yield* Rehearsal.assertEachRanOnce
       assert.deepStrictEqual(
         (yield* Rehearsal.report).writes.map(({ command, executed, key }) => [command, key, executed]),

@@ -47,33 +47,60 @@ const blockingTime: Readonly<Record<string, readonly [index: number, millis: num
   BRPOP: [-1, 1000],
   BRPOPLPUSH: [-1, 1000],
   BLMOVE: [-1, 1000],
+  BLMOVEM: [5, 1000],
   BZPOPMIN: [-1, 1000],
   BZPOPMAX: [-1, 1000],
+  BZMOVE: [4, 1000],
   BLMPOP: [1, 1000],
   BZMPOP: [1, 1000],
   WAIT: [2, 1],
   WAITAOF: [3, 1]
 }
 
-/** How long the server may hold the reply back, in milliseconds: 0 when the command does not block. @internal */
-export const blocksFor = (words: Words): number => {
+/** Of these a later call would not wait for the same as an earlier one. */
+const waitsOnce: ReadonlySet<string> = new Set(["WAIT", "WAITAOF"])
+
+const readsStreams: ReadonlySet<string> = new Set(["XREAD", "XREADGROUP"])
+
+/** Where the time to block stands among the words, and its unit; `undefined` when the command does not block. */
+const blockingSite = (words: Words): readonly [index: number, millis: number] | undefined => {
   const name = spelled(words[0])
-  let time: number | undefined
   if (Object.hasOwn(blockingTime, name)) {
     const [index, millis] = blockingTime[name]
-    time = Number(spelled(words.at(index))) * millis
-  } else if (name === "XREAD" || name === "XREADGROUP") {
-    // Names of groups and streams can be spelled like options.
-    const options = name === "XREAD" ? 1 : 4
-    const at = (option: string) => words.findIndex((word, index) => index >= options && spelled(word) === option)
-    const block = at("BLOCK")
-    if (block === -1 || block > at("STREAMS")) return 0
-    time = Number(spelled(words[block + 1]))
-  } else {
-    return 0
+    return [index < 0 ? words.length + index : index, millis]
   }
+  if (!readsStreams.has(name)) return undefined
+  // Names of groups and streams can be spelled like options.
+  const options = name === "XREAD" ? 1 : 4
+  const at = (option: string) => words.findIndex((word, index) => index >= options && spelled(word) === option)
+  const block = at("BLOCK")
+  return block === -1 || block > at("STREAMS") ? undefined : [block + 1, 1]
+}
+
+/** How long the server may hold the reply back, in milliseconds: 0 when the command does not block. @internal */
+export const blocksFor = (words: Words): number => {
+  const site = blockingSite(words)
+  if (site === undefined) return 0
+  const time = Number(spelled(words[site[0]])) * site[1]
   // Zero blocks without end; what is no number is refused by the server at once.
   return time === 0 ? Infinity : time > 0 ? time : 0
+}
+
+/**
+ * The same command with another time to block, in milliseconds; `undefined` where two of them, one after the other, do not
+ * wait for what one would.
+ *
+ * @internal
+ */
+export const blockingFor = (words: Words, time: number): Words | undefined => {
+  const name = spelled(words[0])
+  const site = blockingSite(words)
+  if (site === undefined || waitsOnce.has(name)) return undefined
+  // "$" and "+" name another entry the next time.
+  if (readsStreams.has(name) && words.some((word) => word === "$" || word === "+")) return undefined
+  const [index, millis] = site
+  const whole = Math.max(1, Math.ceil(time))
+  return words.with(index, millis === 1 ? whole : String(whole / millis))
 }
 
 // ----- refused -----
@@ -133,10 +160,18 @@ const containers: ReadonlySet<string> = new Set(
   [...unanswered, ...stateful].filter((name) => name.includes(" ")).map((name) => name.slice(0, name.indexOf(" ")))
 )
 
-type Verdict = "send" | "unanswered" | "stateful" | "container" | "malformed"
+type Verdict = "send" | "blocking" | "unanswered" | "stateful" | "container" | "malformed"
 
 const judge = (name: string): Verdict =>
-  unanswered.has(name) ? "unanswered" : stateful.has(name) ? "stateful" : containers.has(name) ? "container" : "send"
+  unanswered.has(name)
+    ? "unanswered"
+    : stateful.has(name)
+    ? "stateful"
+    : containers.has(name)
+    ? "container"
+    : Object.hasOwn(blockingTime, name) || readsStreams.has(name)
+    ? "blocking"
+    : "send"
 
 /** Verdicts by the name as it was spelled: a look-up is cheaper than upper case for each command. */
 const verdicts = new Map<string, Verdict>()
@@ -198,16 +233,24 @@ export const refusalOf = (words: Words, shared: boolean): HitlessError | undefin
     if (flaw !== undefined) return refused(name.toWellFormed(), `argument ${i} ${flaw}`)
   }
   const verdict = verdictOf(name)
-  if (verdict === "send") return undefined
+  if (verdict === "send" || verdict === "blocking") return undefined
   if (verdict !== "container") return refusalBy(verdict, name, shared)
   const whole = `${name.toUpperCase()} ${spelled(words[1])}`
   return refusalBy(judge(whole), whole, shared)
 }
 
-/** Whether a command gives its connection state that no other has. @internal */
-export const altersConnection = (words: Words): boolean => {
+/**
+ * The name of a command that gives its connection state which no other has, in capitals and with its subcommand;
+ * `undefined` for any other command.
+ *
+ * @internal
+ */
+export const statefulName = (words: Words): string | undefined => {
   const name = spelled(words[0])
-  return stateful.has(name) || stateful.has(`${name} ${spelled(words[1])}`)
+  if (stateful.has(name)) return name
+  if (!containers.has(name)) return undefined
+  const whole = `${name} ${spelled(words[1])}`
+  return stateful.has(whole) ? whole : undefined
 }
 
 /**
@@ -236,8 +279,7 @@ const refusalBy = (verdict: Verdict, command: string, shared: boolean): HitlessE
       return shared
         ? refused(
           command,
-          "it would change the state of a connection that other commands share; " +
-            "reserve one with `Redis.reserve` of effect/persistence/Redis"
+          "it would change the state of a connection that other commands share; use one of `reserve`"
         )
         : undefined
     default:

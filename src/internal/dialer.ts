@@ -104,6 +104,7 @@ export class Dialer {
           credentials: config.credentials,
           clientName: config.clientName,
           database: config.database,
+          restored: owner.restored,
           ask: Effect.suspend(() => this.supports.questionFor(endpoint)),
           required: config.maintenance.mode === "enabled",
           greetings: this.greetings,

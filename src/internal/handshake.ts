@@ -33,6 +33,8 @@ export interface Session {
   readonly credentials: Credentials | undefined
   readonly clientName: string | undefined
   readonly database: number
+  /** What the connection before it was told by its user, in this order. */
+  readonly restored: ReadonlyArray<Words>
   /** The kind of address to ask for, or `undefined` to not ask for notifications. */
   readonly ask: EndpointType | undefined
 }
@@ -174,14 +176,18 @@ export const answerOf = (answer: unknown, endpointType: EndpointType, scrub: Scr
   return { _tag: "Refused", words: typeof answer === "string" ? scrub(answer) : "neither OK nor an error" }
 }
 
+const restore = ({ restored }: Session): ReadonlyArray<Step> => restored.map((words) => required(...words))
+
 const ask = ({ ask }: Session): ReadonlyArray<Step> => ask === undefined ? [] : [{ words: question(ask), on: "answer" }]
 
 const steps: Record<Greeting, (session: Session) => ReadonlyArray<Step>> = {
   // The question comes last, so that the answer to it is the end of the handshake (docs/wire.md).
-  hello: (session) => [hello(session, true), ...select(session), ...setInfo, ...ask(session)],
-  login: (session) => [login(session), hello(session, false), ...select(session), ...setInfo, ...ask(session)],
-  resp2: (session) => [login(session), ...select(session), ...setName(session), ...setInfo],
-  bare: (session) => [login(session), ...select(session)]
+  hello: (session) => [hello(session, true), ...select(session), ...setInfo, ...restore(session), ...ask(session)],
+  login: (
+    session
+  ) => [login(session), hello(session, false), ...select(session), ...setInfo, ...restore(session), ...ask(session)],
+  resp2: (session) => [login(session), ...select(session), ...setName(session), ...setInfo, ...restore(session)],
+  bare: (session) => [login(session), ...select(session), ...restore(session)]
 }
 
 // ----- what is known about peers -----

@@ -110,3 +110,10 @@ export const scrubber = (secret: string | Uint8Array): Scrub => {
     return clean
   }
 }
+
+/** Cuts what an `AUTH` tells out of texts, too. @internal */
+export const hiding = (scrub: Scrub, auth: ReadonlyArray<unknown>): Scrub => {
+  const password = auth.at(-1)
+  const own = scrubber(password instanceof Uint8Array ? password : String(password))
+  return (text) => own(scrub(text))
+}

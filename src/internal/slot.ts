@@ -20,7 +20,7 @@ import { type Endpoint, format, isSameMove, type Move } from "../Endpoint.ts"
 import { ConnectFailed, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
 import type { Maintenance } from "../Maintenance.ts"
 import { type Dialer, isTurnedAway } from "./dialer.ts"
-import type { Request } from "./request.ts"
+import type { Request, Words } from "./request.ts"
 import { finiteMillis, type Runtime } from "./runtime.ts"
 
 /** What is known about the connection that a slot holds; times are elapsed milliseconds. */
@@ -86,10 +86,12 @@ export interface Tenant {
   readonly draining: Set<Connection>
   /** Brings to a connection what it needs before it takes the place of `old`, if there is one; failing gives it up. */
   readonly restore?: (next: Connection, old: Connection | undefined) => Effect.Effect<void, HitlessError>
-  /**
-   * Whether its connection has state that no other would have: then it does not move, and losing it is the slot's end.
-   */
-  readonly isBound?: (() => boolean) | undefined
+  /** What its connections have to be told before they serve; another array whenever that changes. None by default. */
+  readonly restored?: (() => ReadonlyArray<Words>) | undefined
+  /** Whether its connection has state that another would not have, and so must not be replaced now. */
+  readonly stays?: (() => boolean) | undefined
+  /** Its connection was lost while it stayed; `false` when no other can take its place, which is the slot's end. */
+  readonly survives?: (() => boolean) | undefined
   /** Done as soon as somebody waits for a connection, which makes the slot dial sooner. */
   readonly awaited: Effect.Effect<void>
   /** The slot has another connection, or none. */
@@ -159,6 +161,10 @@ export class Slot implements Owner {
     return this.state._tag === "Serving" || this.state._tag === "Moving" ? this.state.connection : undefined
   }
 
+  get restored(): ReadonlyArray<Words> {
+    return this.tenant.restored?.() ?? nothing
+  }
+
   get isShared(): boolean {
     return this.kind === "shared"
   }
@@ -190,7 +196,7 @@ export class Slot implements Owner {
   follow(told: Move): boolean {
     const { state } = this
     if (state._tag !== "Serving" && state._tag !== "Moving") return false
-    if (this.tenant.isBound?.() === true) return false
+    if (this.tenant.stays?.() === true) return false
     const { address } = state.connection
     const isHere = address === format(told.retiring)
     if (!isHere && state._tag !== "Moving") return false
@@ -218,7 +224,7 @@ export class Slot implements Owner {
     return Effect.uninterruptibleMask((restore) =>
       restore(this.around.dialer.dial(move.target, timeout, this)).pipe(
         Effect.tap((connection) => restore(this.prepare(connection))),
-        Effect.map((connection) => this.swap(move, connection))
+        Effect.flatMap((connection) => this.swap(move, connection))
       )
     )
   }
@@ -253,6 +259,13 @@ export class Slot implements Owner {
     })
   }
 
+  /** Follows the move of its connection's endpoint, if one is in force that it could not follow before. */
+  catchUp(): void {
+    const { connection } = this
+    const move = connection === undefined ? undefined : this.around.maintenance.moveOf(connection.endpoint)
+    if (move !== undefined) this.around.maintenance.tell(move)
+  }
+
   /** Ends it for good. Its connection, if it has one, is the caller's to close. */
   close(): Connection | undefined {
     const { connection, state } = this
@@ -279,7 +292,7 @@ export class Slot implements Owner {
     const { state } = this
     if (connection === this.connection && (state._tag === "Serving" || state._tag === "Moving")) {
       const isSoon = this.around.runtime.now() - state.since < livesAtLeast
-      if (this.tenant.isBound?.() === true) this.close()
+      if (this.tenant.stays?.() === true && this.tenant.survives?.() !== true) this.close()
       else this.lose(state, isSoon ? state.soonLost + 1 : 0, "detail" in cause ? cause.detail : cause.message)
     }
     this.tenant.onOrphans(connection, cause, orphans, wasDraining)
@@ -310,13 +323,23 @@ export class Slot implements Owner {
     )
   }
 
-  private swap(move: Move, connection: Connection): boolean {
+  private swap(move: Move, connection: Connection): Effect.Effect<boolean, HitlessError> {
     const { state } = this
     // The old one may have died meanwhile and its slot found another way to the target.
     const isFree = state._tag === "Moving" || state._tag === "Reconnecting"
     if (this.around.runtime.isClosing || !isFree || connection.state !== "Ready") {
       connection.close("another connection took its place")
-      return false
+      return Effect.succeed(false)
+    }
+    if (state._tag === "Moving" && this.tenant.stays?.() === true) {
+      // Its user began something meanwhile. When that is over the move is followed anew.
+      connection.close("the connection before it must not be replaced now")
+      this.serve(state, undefined)
+      return Effect.succeed(false)
+    }
+    if (connection.restored !== this.restored) {
+      connection.close("the connection before it was told more meanwhile")
+      return Effect.fail(dropped(connection, "what it was told is not what its user told the one before it any more"))
     }
     this.install(state, connection, move.until, true)
     // A newer target was named in the very moment: the slot goes on from here.
@@ -328,7 +351,7 @@ export class Slot implements Owner {
         superseded: state.superseded
       })
     }
-    return true
+    return Effect.succeed(true)
   }
 
   /** Installs a connection that was dialled when the slot was as `before`, or closes it if another came first. */
@@ -342,16 +365,7 @@ export class Slot implements Owner {
       return Effect.void
     }
     if (connection.state !== "Ready") {
-      return Effect.fail(
-        new HitlessError({
-          reason: new ConnectFailed({
-            endpoint: connection.address,
-            kind: "Dropped",
-            detail: "the peer closed the connection right after the handshake",
-            mayHaveExecuted: false
-          })
-        })
-      )
+      return Effect.fail(dropped(connection, "the peer closed the connection right after the handshake"))
     }
     const { address } = connection
     const from = state._tag === "Empty"
@@ -394,8 +408,7 @@ export class Slot implements Owner {
     if ("connection" in state) this.retire(state.connection, drainUntil)
     dialer.supports.watch(connection)
     // It may have been dialled before its endpoint was told to move.
-    const move = maintenance.moveOf(connection.endpoint)
-    if (move !== undefined) maintenance.tell(move)
+    this.catchUp()
     this.tenant.onServing()
   }
 
@@ -464,6 +477,11 @@ export class Slot implements Owner {
 
 /** The wait before a renewal when there were so many in a row, in milliseconds: commands wait for it. @internal */
 export const renewAfter = (renewals: number): number => Math.min(backoff(renewals), dialAgainWhileAwaited)
+
+const nothing: ReadonlyArray<Words> = []
+
+const dropped = ({ address: endpoint }: Connection, detail: string): HitlessError =>
+  new HitlessError({ reason: new ConnectFailed({ endpoint, kind: "Dropped", detail, mayHaveExecuted: false }) })
 
 const held = ({ connection, relaxedUntil, since, soonLost }: Serving | Moving): Held => ({
   connection,

@@ -1,0 +1,197 @@
+/**
+ * From a call to a request: what a caller gives is judged and taken as it is at the call, has its deadline and its span,
+ * and goes to where requests are accepted.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type * as Result from "effect/Result"
+import type { HitlessError } from "../HitlessError.ts"
+import type { Arg } from "../Resp.ts"
+import { blocksFor, copyOf, isPlain, refusalOf, refused, takeBytes } from "./commands.ts"
+import { isDurationInput } from "./duration.ts"
+import { nameOf, Request, type RequestKind, type RequestOwner, type Resume, type Words } from "./request.ts"
+import type { Runtime } from "./runtime.ts"
+import { clientAttributes, isTraced, traced } from "./tracing.ts"
+
+/** Where requests go. @internal */
+export interface Target {
+  readonly owner: RequestOwner
+  readonly accept: (request: Request) => void
+  /** When the commands of this turn of the event loop are called, in elapsed milliseconds. */
+  readonly turn: () => number
+}
+
+/** Who calls. @internal */
+export interface Caller {
+  /** Whether others use the same connections. */
+  readonly isShared: boolean
+  /** The time that the commands of a fiber have, where it is not the configured one. */
+  readonly timeoutOf: (fiber: Fiber.Fiber<unknown, unknown>) => unknown
+  /** Sends a command that can wait on the server, whose caller's own time for it is `timeout` milliseconds. */
+  readonly block: (words: Words, bytes: boolean, timeout: number) => Effect.Effect<unknown, HitlessError>
+}
+
+/** @internal */
+export interface Calls {
+  readonly send: <A>(args: ReadonlyArray<unknown>, bytes: boolean) => Effect.Effect<A, HitlessError>
+  readonly batch: (
+    kind: "pipeline" | "transaction",
+    commands: unknown
+  ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
+  /** Does something in the time that a command of the fiber has, in milliseconds. */
+  readonly timed: <A, R>(
+    name: string,
+    run: (timeout: number) => Effect.Effect<A, HitlessError, R>
+  ) => Effect.Effect<A, HitlessError, R>
+  /** Sends what was judged and taken already, with so many milliseconds from now to its deadline. */
+  readonly request: <A>(
+    kind: RequestKind,
+    words: Words,
+    batch: ReadonlyArray<Words> | undefined,
+    bytes: boolean,
+    timeout: number
+  ) => Effect.Effect<A, HitlessError>
+}
+
+const multi: Words = ["MULTI"]
+const exec: Words = ["EXEC"]
+
+/** Milliseconds of a timeout that users set; `undefined` for what is no positive duration. */
+const readTimeout = (timeout: unknown): number | undefined => {
+  try {
+    const millis = isDurationInput(timeout) ? Duration.toMillis(timeout) : 0
+    return millis > 0 ? millis : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The commands of a batch as they are at the call, or why they are not sent. */
+const takeBatch = (kind: RequestKind, commands: unknown, isShared: boolean): Array<Words> | HitlessError => {
+  const copies = copyOf(commands)
+  if (copies === undefined) return refused(nameOf(kind, []), "its commands are no array, or cannot be read")
+  const batch: Array<Words> = []
+  for (let i = 0; i < copies.length; i++) {
+    const words = copyOf(copies[i]) as Array<Arg> | undefined
+    if (words === undefined) return refused(nameOf(kind, []), `command ${i} is no array, or cannot be read`)
+    const refusal = refusalOf(words, isShared)
+    if (refusal !== undefined) return refusal
+    if (blocksFor(words) > 0) {
+      return refused(
+        String(words[0]),
+        kind === "transaction"
+          ? "in a transaction it does not wait; send it by itself"
+          : "it waits on the server, and would hold up the commands behind it; send it by itself"
+      )
+    }
+    takeBytes(words)
+    batch.push(words)
+  }
+  return batch
+}
+
+/** @internal */
+export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared, timeoutOf }: Caller): Calls => {
+  const commandTimeout = Duration.toMillis(config.commandTimeout)
+  const attributes = clientAttributes(config.endpoint, config.database)
+
+  const refuse = (refusal: HitlessError): Effect.Effect<never, HitlessError> =>
+    Effect.suspend(() => {
+      target.owner.onFailed(refusal)
+      return Effect.fail(refusal)
+    })
+
+  const request = <A>(
+    kind: RequestKind,
+    words: Words,
+    batch: ReadonlyArray<Words> | undefined,
+    bytes: boolean,
+    timeout: number
+  ): Effect.Effect<A, HitlessError> =>
+    Effect.callback<A, HitlessError>((resume) => {
+      const request = new Request({
+        owner: target.owner,
+        kind,
+        words,
+        batch,
+        bytes,
+        timeout,
+        startedAt: target.turn(),
+        resume: resume as Resume
+      })
+      target.accept(request)
+      return request
+    })
+
+  /** The time that a fiber has for a command, in milliseconds; `undefined` for what is no positive duration. */
+  const timeOf = (fiber: Fiber.Fiber<unknown, unknown>): number | undefined => {
+    const own = timeoutOf(fiber)
+    return own === undefined ? commandTimeout : readTimeout(own)
+  }
+
+  const noTime = (kind: RequestKind, words: Words) =>
+    refuse(refused(nameOf(kind, words), "CurrentCommandTimeout must be a positive duration"))
+
+  const spanned = <A>(
+    running: Effect.Effect<A, HitlessError>,
+    kind: RequestKind,
+    words: Words,
+    batch: ReadonlyArray<Words> | undefined
+  ): Effect.Effect<A, HitlessError> => {
+    const name = nameOf(kind, words)
+    return traced(running, name, {
+      ...attributes,
+      "db.operation.name": name,
+      ...(batch === undefined ? {} : { "db.operation.batch.size": batch.length })
+    })
+  }
+
+  const submit = <A>(
+    kind: RequestKind,
+    words: Words,
+    batch: ReadonlyArray<Words> | undefined,
+    bytes: boolean
+  ): Effect.Effect<A, HitlessError> =>
+    Effect.withFiber((fiber) => {
+      const timeout = timeOf(fiber)
+      if (timeout === undefined) return noTime(kind, words)
+      const running = request<A>(kind, words, batch, bytes, timeout)
+      return isTraced(fiber) ? spanned(running, kind, words, batch) : running
+    })
+
+  const timed: Calls["timed"] = (name, run) =>
+    Effect.withFiber((fiber) => {
+      const timeout = timeOf(fiber)
+      return timeout === undefined ? noTime("command", [name]) : run(timeout)
+    })
+
+  const wait = <A>(words: Words, bytes: boolean): Effect.Effect<A, HitlessError> =>
+    timed(String(words[0]), (timeout) =>
+      Effect.withFiber((fiber) => {
+        const running = block(words, bytes, timeout) as Effect.Effect<A, HitlessError>
+        return isTraced(fiber) ? spanned(running, "command", words, undefined) : running
+      }))
+
+  const sendOther = <A>(args: ReadonlyArray<unknown>, bytes: boolean): Effect.Effect<A, HitlessError> => {
+    const list = args.length === 2 ? copyOf(args[1]) : undefined
+    const words = (list === undefined ? args : [args[0], ...list]) as Array<Arg>
+    const refusal = refusalOf(words, isShared)
+    if (refusal !== undefined) return refuse(refusal)
+    takeBytes(words)
+    return blocksFor(words) === 0 ? submit("command", words, undefined, bytes) : wait(words, bytes)
+  }
+
+  return {
+    send: (args, bytes) => isPlain(args) ? submit("command", args as Words, undefined, bytes) : sendOther(args, bytes),
+    batch: (kind, commands) => {
+      const taken = takeBatch(kind, commands, isShared)
+      if (!Array.isArray(taken)) return refuse(taken)
+      if (taken.length === 0) return Effect.succeed([])
+      const batch = kind === "pipeline" ? taken : [multi, ...taken, exec]
+      return submit(kind, batch[0], batch, false)
+    },
+    timed,
+    request
+  }
+}
