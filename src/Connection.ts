@@ -214,6 +214,8 @@ export class Connection {
   /** The endpoint as `host:port`, and this connection as `#id`: the subjects of relaxation windows. */
   readonly address: string
   readonly subject: string
+  /** The IP address of the peer, where the transport tells it. */
+  peerAddress: string | undefined
   /** What it was told beside what the configuration says. */
   readonly restored: ReadonlyArray<Words>
   /** What the peer has shown of itself: the handshake's end, and what it answered when it was asked again. */
@@ -897,7 +899,14 @@ const dial = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
   const transport = yield* Transport.Transport
   const context = yield* Effect.context<never>()
-  const socket = yield* transport.open(options.endpoint, { tls: options.tls, family: options.family })
+  let peerAddress: string | undefined
+  const socket = yield* transport.open(options.endpoint, {
+    tls: options.tls,
+    family: options.family,
+    onPeer: (address) => {
+      peerAddress = address
+    }
+  })
   const pull = yield* Socket.readerBytes(socket).pipe(
     Scope.provide(scope),
     Effect.mapError((error) =>
@@ -912,6 +921,7 @@ const dial = Effect.fnUntraced(function*(
   )
   const writer = yield* Scope.provide(socket.writer, scope)
   const connection = new Connection(options, writer, scope, context)
+  connection.peerAddress = peerAddress
   // The scope closes in reverse: the connection is closed first, so that nobody waits on a dead socket, then the
   // reader stops, then the socket goes.
   yield* Effect.forkIn(connection.read(pull), scope, { startImmediately: true })

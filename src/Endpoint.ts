@@ -177,6 +177,11 @@ export interface Move {
   /** The announced end, in elapsed milliseconds, by a monotonic clock. */
   readonly until: number
   readonly seq: bigint
+  /**
+   * Of a move without a named target: connections that were made before this leave, in elapsed milliseconds, also where
+   * the target is written as what they were dialled by.
+   */
+  readonly before?: number
 }
 
 /** Whether two moves of one endpoint are the same announcement, with the same target. @internal */

@@ -16,8 +16,9 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { AddressOverride, type Endpoint, format, type Move } from "./Endpoint.ts"
+import { AddressOverride, type Endpoint, format, isIp, type Move } from "./Endpoint.ts"
 import { Alarm } from "./internal/alarm.ts"
+import { keepNewest } from "./internal/bounded.ts"
 import * as Hub from "./internal/hub.ts"
 import type { Runtime } from "./internal/runtime.ts"
 import type { Scrub } from "./internal/secrets.ts"
@@ -30,11 +31,30 @@ import { Timeouts, type Window } from "./Timeouts.ts"
  */
 const targetOutlives = 30_000
 
+/**
+ * How soon a name is looked up again after a move without a target, in milliseconds: twice as long after each answer, at
+ * last once a second, since names lag by seconds (docs/wire.md, Timing).
+ */
+const askFirstAfter = 100
+const askAtMostEvery = 1000
+
+/**
+ * How long before the announced end the name is dialled whatever it leads to, in milliseconds, and at most a quarter of the
+ * time: the new node serves the endpoint after little more than half of it, and the old sockets are closed after the end
+ * (docs/wire.md, Timing).
+ */
+const beforeEnd = 2000
+
+/** How many addresses that are being left are remembered: a client is connected to a few. */
+const mostLeft = 64
+
 /** Where something was heard. @internal */
 export interface Heard {
   readonly endpoint: Endpoint
   /** The endpoint, as `host:port`. */
   readonly address: string
+  /** The IP address of the peer, where it is known. */
+  readonly peerAddress: string | undefined
   readonly scrub: Scrub
 }
 
@@ -62,6 +82,8 @@ export class Maintenance {
   /** What was heard, and what was heard on which endpoint. */
   private readonly seen = new SeenEvents()
   private readonly seenAt = new SeenEvents()
+  /** The IP addresses that are being left, until when: names lead to them for a while. */
+  private readonly leftPeers = new Map<string, number>()
   /** The endpoints whose move is in the queue. */
   private readonly untaken = new Set<string>()
 
@@ -108,7 +130,9 @@ export class Maintenance {
     if (target !== undefined && format(target) === at.address) return
     this.timeouts.notify(notification, first, now)
     this.alarm.set(this.timeouts.nextEnd)
-    if (target !== undefined) this.beginMove(at.endpoint, target, notification as Moving, now)
+    if (notification._tag !== "Moving") return
+    if (target === undefined) this.runtime.fork(this.followName(at, notification, now))
+    else this.beginMove(at, target, notification, now)
   }
 
   /**
@@ -173,14 +197,70 @@ export class Maintenance {
     return this.moveOf(move.retiring) ?? this.onward(move)
   }
 
-  private beginMove(retiring: Endpoint, target: Endpoint, { seq, time }: Moving, now: number): void {
+  private beginMove(
+    { endpoint: retiring, peerAddress }: Heard,
+    target: Endpoint,
+    { seq, time }: Moving,
+    now: number
+  ): void {
     if (!this.mayFollow(retiring, target)) return
     const { handoffTimeout } = this.runtime.config.maintenance
     // The old connection is owed at least the time that one attempt may take.
     const until = now + Duration.toMillis(Duration.max(time, handoffTimeout))
+    this.leave(peerAddress, until)
     const move = { retiring, target, until, seq }
     this.override.set(move)
     this.tell(move)
+  }
+
+  /**
+   * A move without a target: the configured name will lead to the new address, some time before or after the announced
+   * end. Asks until it does, and shortly before the end whatever it says, since an address can be bound to the new node
+   * without a change of the name.
+   */
+  private readonly followName = Effect.fnUntraced(function*(
+    this: Maintenance,
+    { endpoint: retiring, peerAddress }: Heard,
+    { seq, time }: Moving,
+    heardAt: number
+  ) {
+    const { config, transport } = this.runtime
+    const target = config.endpoint
+    const announced = Duration.toMillis(time)
+    const lastCall = heardAt + announced - Math.min(beforeEnd, announced / 4)
+    let left = peerAddress
+    const isLeft = (address: string): boolean =>
+      address === left || (this.leftPeers.get(address) ?? 0) > this.runtime.now()
+    for (
+      let wait = askFirstAfter;
+      target._tag === "Tcp" && !isIp(target.host);
+      wait = Math.min(2 * wait, askAtMostEvery)
+    ) {
+      const addresses = yield* Effect.orElseSucceed(transport.resolve(target.host), (): ReadonlyArray<string> => [])
+      // Without the peer's address the first answer is taken for it: names lag behind.
+      if (left === undefined) left = addresses[0]
+      if (addresses.length > 0 && !addresses.some(isLeft)) break
+      const rest = lastCall - this.runtime.now()
+      if (rest <= 0) break
+      yield* Effect.sleep(Math.min(wait, rest))
+    }
+    const rest = lastCall - this.runtime.now()
+    if (target._tag !== "Tcp" || isIp(target.host)) yield* Effect.sleep(Math.max(0, rest))
+    if (!this.mayFollow(retiring, target)) return
+    const { handoffTimeout } = config.maintenance
+    const until = heardAt + Duration.toMillis(Duration.max(time, handoffTimeout))
+    this.leave(left, until)
+    const move: Move = { retiring, target, until, seq, before: this.runtime.now() }
+    // From here on the name is right again for what was sent to another address before.
+    this.override.set(move)
+    this.tell(move)
+  })
+
+  private leave(peerAddress: string | undefined, until: number): void {
+    if (peerAddress === undefined) return
+    this.leftPeers.delete(peerAddress)
+    this.leftPeers.set(peerAddress, until)
+    keepNewest(this.leftPeers, mostLeft)
   }
 
   /** Whether `maintenance.targets` lets credentials go there; a predicate that throws does not. */

@@ -74,6 +74,8 @@ export class UnusableTls extends Data.TaggedError("UnusableTls")<{ readonly mess
 export interface OpenOptions {
   readonly tls: TlsOptions | undefined
   readonly family?: 0 | 4 | 6 | undefined
+  /** Told the IP address of the peer once the socket is connected to it, so that a name that leads elsewhere is noticed. */
+  readonly onPeer?: ((address: string) => void) | undefined
 }
 
 /**

@@ -198,12 +198,12 @@ export class Slot implements Owner {
     if (state._tag !== "Serving" && state._tag !== "Moving") return false
     if (this.tenant.stays?.() === true) return false
     const { address } = state.connection
-    const isHere = address === format(told.retiring)
+    const isHere = address === format(told.retiring) && state.since < (told.before ?? Infinity)
     if (!isHere && state._tag !== "Moving") return false
     const move = isHere ? told : this.around.maintenance.onward((state as Moving).move)
     const known = state._tag === "Moving" ? state.move : state.gaveUp
     if (known !== undefined && isSameMove(known, move)) return false
-    const isBack = format(move.target) === address
+    const isBack = format(move.target) === address && move.before === undefined
     if (!isBack) this.transition({ ...held(state), _tag: "Moving", move, superseded: Deferred.makeUnsafe() })
     else if (state._tag === "Moving") this.serve(state, undefined)
     if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)

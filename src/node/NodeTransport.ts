@@ -88,25 +88,58 @@ const identity = (name: string | undefined): Tls.ConnectionOptions =>
     ? { servername: name }
     : { checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate) }
 
+/** A socket that `connect` dials when its reader is acquired, and that is ready with the event `ready`. */
+const dialled = (
+  connect: () => Net.Socket,
+  ready: "connect" | "secureConnect",
+  onPeer: OpenOptions["onPeer"]
+): Effect.Effect<Socket.Socket> =>
+  NodeSocket.fromDuplex(
+    Effect.gen(function*() {
+      let socket: Net.Socket | undefined
+      let isOpen = false
+      // What was written before the end leaves; a dial that is given up does not.
+      yield* Effect.addFinalizer(() => Effect.sync(() => isOpen ? socket?.destroySoon() : socket?.destroy()))
+      return yield* Effect.callback<Net.Socket, Socket.SocketError>((resume) => {
+        const dialling = connect()
+        socket = dialling
+        dialling.once(ready, () => {
+          isOpen = true
+          if (dialling.remoteAddress !== undefined) onPeer?.(dialling.remoteAddress)
+          resume(Effect.succeed(dialling))
+        })
+        dialling.on("error", (cause) => {
+          resume(Effect.fail(
+            new Socket.SocketError({
+              reason: new Socket.SocketOpenError({ kind: "Unknown", cause })
+            })
+          ))
+        })
+      })
+    })
+  )
+
 const openTls = (
   endpoint: Endpoint,
   tls: TlsOptions,
-  family: OpenOptions["family"]
+  { family, onPeer }: OpenOptions
 ): Effect.Effect<Socket.Socket> =>
   Effect.matchEffect(secureContext(tls), {
     onFailure: (cause) =>
       NodeSocket.fromDuplex(
         Effect.fail(new Socket.SocketError({ reason: new Socket.SocketOpenError({ kind: "Unknown", cause }) }))
       ),
-    onSuccess: (secureContext) =>
-      NodeSocket.makeTls({
+    onSuccess: (secureContext) => {
+      const options: Tls.ConnectionOptions = {
         ...address(endpoint, family),
         ...identity(
           tls.servername?.replace(/^\[(.*)\]$/, "$1") ?? (endpoint._tag === "Tcp" ? endpoint.host : undefined)
         ),
         secureContext,
         ...(tls.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: tls.rejectUnauthorized })
-      })
+      }
+      return dialled(() => Tls.connect(options), "secureConnect", onPeer)
+    }
   })
 
 /**
@@ -119,10 +152,10 @@ export const layer: Layer.Layer<Transport> = Layer.effect(
   Transport,
   Effect.map(Dns.Dns, (dns) =>
     Transport.of({
-      open: (endpoint, { family, tls }) =>
-        tls === undefined
-          ? NodeSocket.makeNet(address(endpoint, family))
-          : openTls(endpoint, tls, family),
+      open: (endpoint, options) =>
+        options.tls === undefined
+          ? dialled(() => Net.createConnection(address(endpoint, options.family)), "connect", options.onPeer)
+          : openTls(endpoint, options.tls, options),
       resolve: (host) =>
         Net.isIP(host) === 0
           ? Effect.map(dns.lookup(host), (addresses) => addresses.map(NetAddress.formatIp))

@@ -293,9 +293,10 @@ export const makeTransport = (network: Network, dns: Dns.Dns["Service"]): Transp
       : Effect.map(dns.lookup(host), (found) => found.map(NetAddress.formatIp))
   return {
     resolve,
-    open: (endpoint) => {
+    open: (endpoint, { onPeer }) => {
       if (endpoint._tag === "Unix") return network.dial(endpoint)
       return resolve(endpoint.host).pipe(
+        Effect.tap(([host]) => Effect.sync(() => onPeer?.(host))),
         Effect.flatMap(([host]) => network.dial(Endpoint.tcp(host, endpoint.port))),
         Effect.orElseSucceed(() => makeSocket(Effect.fail(unreachable("ENOTFOUND", endpoint.host))))
       )
