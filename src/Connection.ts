@@ -59,7 +59,7 @@ import {
 import { final, outcomeOf, settle } from "./internal/outcome.ts"
 import { leavesOpen, textOf, withErrors } from "./internal/replies.ts"
 import { Request, type RequestOwner, type Resume, type Words } from "./internal/request.ts"
-import { type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
+import { hiding, type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
 import * as Transport from "./Transport.ts"
@@ -875,6 +875,7 @@ const open = Effect.fnUntraced(function*(
     const connection = yield* dial(options, yield* Scope.fork(scope))
     const credentials = yield* credentialsOf(options)
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
+    for (const words of restored) if (words[0] === "AUTH") connection.scrub = hiding(connection.scrub, words)
     const session = { credentials, ask: yield* options.ask, clientName, database, restored }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
     const established = yield* shakeHands((batch) => connection.exchange(batch), first, terms)

@@ -37,7 +37,7 @@ import { monotonicClock } from "./internal/elapsed.ts"
 import * as Hub from "./internal/hub.ts"
 import type { Log } from "./internal/log.ts"
 import type { Runtime } from "./internal/runtime.ts"
-import type { Moving, Slot } from "./internal/slot.ts"
+import type { Moving, Slot, SlotState } from "./internal/slot.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 
 interface Base {
@@ -292,6 +292,9 @@ export const make = Effect.fnUntraced(function*(
         : attempts(slot, move)
     )
 
+  /** Whether its slot had to move until the end: one that was closed does not, and one with another connection has. */
+  const failedFor = (state: SlotState, moving: Moving): boolean => state === moving || state._tag === "Reconnecting"
+
   /** Hands one slot off, and on, until it does not have to move any more. */
   const handOff = Effect.fnUntraced(function*(slot: Slot, queued: Moving) {
     if (slot.state !== queued) {
@@ -316,7 +319,7 @@ export const make = Effect.fnUntraced(function*(
       const ended = { ...base(slot, move), duration: Duration.millis(Math.round(runtime.now() - startedAt)) }
       if (exit._tag === "Success") {
         yield* publish({ _tag: exit.success ? "Completed" : "Superseded", ...ended })
-      } else if (slot.state === moving || slot.connection === undefined) {
+      } else if (failedFor(slot.state, moving)) {
         slot.giveUp(moving)
         yield* publish({ _tag: "Failed", ...ended, error: exit.failure })
       } else {

@@ -312,10 +312,12 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
     runtime.close(
       () => {
         dialer.supports.clear()
-        reservations.close()
+        reservations.refuse()
         pool.refuse()
       },
-      Effect.andThen(pool.drain(), maintenance.end)
+      Effect.all([pool.drain(), reservations.drain()], { concurrency: "unbounded", discard: true }).pipe(
+        Effect.andThen(maintenance.end)
+      )
     )
   )
   yield* pool.open()

@@ -86,6 +86,8 @@ let lastId = 0
  */
 interface Options extends Pick<Tenant, "kind" | "restored" | "stays" | "survives"> {
   readonly size: number
+  /** The number of its first slot among those of its kind. Default: 0. */
+  readonly firstIndex?: number
   /** Sees what becomes of every request. */
   readonly onSettled?: RequestObserver
   /** Whether what was not written may go to the next connection; it may where nothing is said. */
@@ -140,7 +142,7 @@ export class Pool {
   private isTurn = false
   private turnAt = 0
 
-  constructor(around: Surroundings, { mayResend, onSettled, size, ...use }: Options) {
+  constructor(around: Surroundings, { firstIndex = 0, mayResend, onSettled, size, ...use }: Options) {
     const { maintenance, runtime } = around
     this.around = around
     this.runtime = runtime
@@ -174,7 +176,7 @@ export class Pool {
       onOrphans: (...lost) => this.onOrphans(...lost),
       onLess: () => this.letIn()
     }
-    this.slots = Array.from({ length: size }, (_, index) => new Slot(around, tenant, index))
+    this.slots = Array.from({ length: size }, (_, index) => new Slot(around, tenant, firstIndex + index))
     // When nothing relaxes what waits for a connection any more, it has its own deadline again.
     maintenance.timeouts.onClose(this.subject, () => {
       if (this.waiting.size > 0 || this.admission.commands > 0) this.alarm.set(runtime.now())
@@ -374,11 +376,12 @@ export class Pool {
     const now = this.runtime.now()
     let room = this.replays.room
     let next = Infinity
+    const overdue: Array<Request> = []
     for (const request of this.takeWaiting()) {
       if (request.state === "Settled") continue
       const deadline = this.deadlineOf(request)
       if (deadline <= now) {
-        this.expire(request, now)
+        overdue.push(request)
         continue
       }
       if (request.notBefore === untilItsTurn && room > 0) {
@@ -397,6 +400,8 @@ export class Pool {
       }
     }
     if (next !== Infinity && this.isOpen) this.alarm.set(next)
+    // Who is told may send more at once, and that goes behind what was there before.
+    for (const request of overdue) this.expire(request, now)
   }
 
   /** Lets in from the front of the line what there is room for now. */
@@ -469,7 +474,12 @@ export class Pool {
     const now = this.runtime.now()
     const window = this.maintenance.timeouts.inForce(connection, now)?.label
     const again: Array<Request> = []
-    for (const request of orphans) {
+    // What goes on does so before anybody is told of a failure, and may send more.
+    const inOrder = [
+      ...orphans.filter(({ state }) => state === "Waiting"),
+      ...orphans.filter(({ state }) => state !== "Waiting")
+    ]
+    for (const request of inOrder) {
       // It was sent again, alone, and nothing but its answer was expected next: it is most likely what ends connections. A
       // connection that drains is closed by its server, whatever it carries.
       const isPoison = this.replays.isAlone(request) && connection.end?.owed === request && !wasDraining

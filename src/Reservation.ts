@@ -13,8 +13,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { HitlessError, Overloaded, TransactionAborted } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
@@ -48,15 +49,39 @@ const passing: ReadonlySet<string> = new Set(["ASKING", "CLIENT CACHING"])
 const keyOf = (name: string, words: Words): string =>
   name === "READWRITE" ? "READONLY" : name === "CLIENT SETINFO" ? `${name} ${String(words[2]).toUpperCase()}` : name
 
-/** What the user of one reservation has made of its connection. */
+/** A command that changes the state of its connection, from when it is sent until it has ended. */
+interface Change {
+  readonly name: string
+  readonly words: Words
+  /** It was sent inside a transaction, and takes effect with `EXEC`, if at all. */
+  readonly isQueued: boolean
+  /** Its connection was lost before it was answered. */
+  isLost: boolean
+}
+
+/** How a command has ended: it was done, it did not run, the server answered with this error, or nobody knows. */
+type Ending = "done" | "not run" | "unknown" | HitlessError
+
+/** Errors in answer to `EXEC` with which the transaction is over. */
+const endsTransaction = (error: HitlessError): boolean =>
+  error.reason._tag === "TransactionAborted" ||
+  (error.reason._tag === "ServerReplied" &&
+    (/^(?:EXECABORT|MOVED|ASK|CLUSTERDOWN|TRYAGAIN|CROSSSLOT)$/.test(error.reason.code) ||
+      /without MULTI/.test(error.reason.detail)))
+
+/**
+ * What the user of one reservation has made of its connection, as far as the server may have it: what was sent counts until
+ * it is known not to have run.
+ */
 class SessionState {
   /** What the next connection is told, in this order. */
   restored: ReadonlyArray<Words> = []
-  private byKey = new Map<string, Words>()
+  private readonly byKey = new Map<string, Words>()
+  private readonly underWay = new Set<Change>()
   private isInMulti = false
+  /** The open transaction would change more of the connection than its data. */
+  private queuesChanges = false
   private isWatching = false
-  /** Commands that change the state and are under way. */
-  private underWay = 0
   /** It has state that is not known, or cannot be told to another. */
   private isUnknown = false
   /** What was lost with a connection: until its end nothing of it may run. */
@@ -64,12 +89,12 @@ class SessionState {
 
   /** Whether its connection must not be replaced now. */
   get stays(): boolean {
-    return this.isInMulti || this.isWatching || this.underWay > 0 || this.isUnknown
+    return this.isInMulti || this.isWatching || this.isUnknown || this.isChanging
   }
 
   /** Whether it is as it was when it was made, so that anybody can have it. */
   get isClean(): boolean {
-    return !this.stays && this.byKey.size === 0 && this.lost === undefined
+    return !this.stays && this.underWay.size === 0 && this.byKey.size === 0 && this.lost === undefined
   }
 
   /** Whether what was not sent may be sent on the next connection: not outside of its transaction. */
@@ -77,54 +102,81 @@ class SessionState {
     return this.lost !== "transaction"
   }
 
+  /** Whether what the next connection would have to be told is not known yet. */
+  private get isChanging(): boolean {
+    return [...this.underWay].some(({ isLost, isQueued, name }) => !isLost && !isQueued && restorable.has(name))
+  }
+
   /** The connection was lost while it stayed. `false` when no other can take its place. */
   onLost(): boolean {
-    if (this.isUnknown || this.underWay > 0) return false
-    this.lost = this.isInMulti ? "transaction" : "watches"
-    this.isInMulti = false
-    this.isWatching = false
+    if (this.isUnknown || this.isChanging) return false
+    this.lost = this.isInMulti ? "transaction" : this.isWatching ? "watches" : this.lost
+    this.endTransaction()
+    for (const change of this.underWay) change.isLost = true
     return true
   }
 
-  /** A command was sent. */
-  begin(words: Words): void {
-    const name = statefulName(words)
-    if (name === undefined || passing.has(name)) return
-    this.underWay++
-    // What is queued takes effect with `EXEC`, if at all.
-    if (this.isInMulti && (restorable.has(name) || name === "WATCH")) this.isUnknown = true
+  /** Commands are sent, in this order. */
+  begin(batch: ReadonlyArray<Words>, isTransaction: boolean): ReadonlyArray<Change> {
+    const changes: Array<Change> = []
+    for (const words of batch) {
+      const name = statefulName(words)
+      if (name === undefined || passing.has(name)) continue
+      const change: Change = { name, words, isQueued: this.isInMulti && !isTransaction, isLost: false }
+      if (isTransaction) {
+        if (name === "MULTI" || name === "EXEC") continue
+      } else if (name === "MULTI") this.isInMulti = true
+      else if (name === "WATCH") this.isWatching = true
+      else if (change.isQueued && name !== "EXEC" && name !== "DISCARD") this.queuesChanges = true
+      changes.push(change)
+      this.underWay.add(change)
+    }
+    return changes
   }
 
-  /** A command has ended: `true` when it was done, `undefined` when nobody knows. */
-  end(words: Words, isDone: boolean | undefined): void {
-    const name = statefulName(words)
-    if (name === undefined || passing.has(name)) return
-    this.underWay--
-    // EXEC ends the transaction also where it fails.
+  /** One of them has ended. */
+  end(change: Change, ending: Ending): void {
+    const { isLost, isQueued, name, words } = change
+    this.underWay.delete(change)
     if (name === "EXEC" || name === "DISCARD") {
-      if (isDone === undefined) this.isUnknown = true
-      this.isInMulti = false
-      this.isWatching = false
-    } else if (isDone === undefined) this.isUnknown = true
-    else if (isDone) this.apply(name, words)
+      const isOver = ending === "done" || (name === "EXEC" && typeof ending === "object" && endsTransaction(ending))
+      // A transaction that was lost with its connection is over when its user was told so.
+      if (isLost) this.lost = undefined
+      else if (ending === "unknown" || (name === "EXEC" && ending === "done" && this.queuesChanges)) {
+        this.isUnknown = true
+      }
+      if (isOver && !isLost) this.endTransaction()
+    } else if (isLost) {
+      if (restorable.has(name)) this.isUnknown = true
+    } else if (name === "MULTI") this.isInMulti = ending === "done" || ending === "unknown"
+    // Keys may be watched from before, and what is not known to be over is not.
+    else if (name === "UNWATCH") {
+      if (ending === "done" && !isQueued) {
+        this.isWatching = false
+        this.lost = undefined
+      }
+    } else if (name !== "WATCH" && !isQueued && ending !== "not run" && typeof ending !== "object") {
+      if (ending === "unknown" || !restorable.has(name)) this.isUnknown = true
+      else this.remember(name, words)
+    }
   }
 
-  private apply(name: string, words: Words): void {
-    if (name === "MULTI") this.isInMulti = true
-    else if (name === "WATCH") this.isWatching = true
-    else if (name === "UNWATCH") this.isWatching = this.lost === "watches"
-    else if (restorable.has(name)) {
-      this.byKey.set(keyOf(name, words), words)
-      this.restored = [...this.byKey.values()]
-    } else this.isUnknown = true
-    if (name === "UNWATCH") this.lost = undefined
+  /** `MULTI … EXEC` as one has been answered, and with it every watch is over. */
+  endTransaction(): void {
+    this.isInMulti = false
+    this.queuesChanges = false
+    this.isWatching = false
   }
 
   /** What becomes of commands because of what was lost before them; `undefined` when they are sent. */
   verdict(batch: ReadonlyArray<Words>): "abort" | "discard" | "done" | undefined {
     if (this.lost === undefined) return undefined
-    const end = batch.map(statefulName).find((name) => name === "EXEC" || name === "DISCARD")
+    const names = batch.map(statefulName)
+    const end = names.find((name) => name === "EXEC" || name === "DISCARD")
     if (this.lost === "transaction") {
+      // Its user has been told that the last one failed, and begins anew.
+      if (names[0] === "MULTI") this.lost = undefined
+      if (this.lost === undefined) return undefined
       if (end !== undefined) this.lost = undefined
       return end === "DISCARD" && batch.length === 1 ? "done" : "abort"
     }
@@ -133,7 +185,30 @@ class SessionState {
     // The server would run it: it knows nothing of the watches.
     return end === "EXEC" ? "discard" : undefined
   }
+
+  private remember(name: string, words: Words): void {
+    // The name as it is judged by those who look at what is restored.
+    this.byKey.set(keyOf(name, words), name === "AUTH" ? ["AUTH", ...words.slice(1)] : words)
+    this.restored = [...this.byKey.values()]
+  }
 }
+
+const endingOfError = (error: HitlessError): Ending =>
+  error.reason._tag === "ServerReplied" || error.reason._tag === "TransactionAborted"
+    ? error
+    : error.mayHaveExecuted
+    ? "unknown"
+    : "not run"
+
+const endingOf = (exit: Exit.Exit<unknown, HitlessError> | undefined): Ending => {
+  if (exit === undefined) return "unknown"
+  return Exit.isSuccess(exit)
+    ? "done"
+    : Option.match(Exit.findErrorOption(exit), { onNone: () => "unknown", onSome: endingOfError })
+}
+
+const endingOfResult = (result: Result.Result<unknown, HitlessError>): Ending =>
+  Result.isSuccess(result) ? "done" : endingOfError(result.failure)
 
 const aborted = (request: Request): HitlessError =>
   new HitlessError({
@@ -145,7 +220,7 @@ const aborted = (request: Request): HitlessError =>
   })
 
 /**
- * A connection for one user. Made by `make`; who has it calls `close`.
+ * A connection for one user; who has it calls `close`.
  *
  * @category models
  * @since 0.1.0
@@ -155,12 +230,14 @@ export class Lease {
   readonly owner: RequestOwner
   private readonly pool: Pool
   private readonly state = new SessionState()
+  /** What commands under way change. */
+  private readonly changes = new Map<Request, ReadonlyArray<Change>>()
 
-  /** @internal Use `make`. */
-  constructor(around: Surroundings) {
+  constructor(around: Surroundings, index: number) {
     const { runtime } = around
     this.pool = new Pool(around, {
       kind: "reserved",
+      firstIndex: index,
       size: 1,
       restored: () => this.state.restored,
       stays: () => this.state.stays,
@@ -198,15 +275,28 @@ export class Lease {
       return request.fail(aborted(request))
     }
     if (verdict === "discard") return this.discard(request)
-    for (const one of words) {
-      this.state.begin(one)
-      if (statefulName(one) === "AUTH") this.hide(one)
-    }
+    this.begin(request, words)
     this.pool.accept(request)
   }
 
   close(): void {
     this.pool.abandon("its scope was closed")
+  }
+
+  /** Takes no more, and fails what waits; `drain` is the end of what has a connection. */
+  refuse(): void {
+    this.pool.refuse()
+  }
+
+  /** Waits for the replies that somebody waits for, at most one command timeout, and closes. */
+  drain(): Effect.Effect<void> {
+    return this.pool.drain()
+  }
+
+  private begin(request: Request, words: ReadonlyArray<Words>): void {
+    const changes = this.state.begin(words, request.kind === "transaction")
+    if (changes.length > 0) this.changes.set(request, changes)
+    for (const one of words) if (statefulName(one) === "AUTH") this.hide(one)
   }
 
   private get slot() {
@@ -217,43 +307,37 @@ export class Lease {
   private discard(request: Request): void {
     const { startedAt, timeout } = request
     const words = ["DISCARD"]
-    this.state.begin(words)
-    this.pool.accept(
-      new Request({
-        owner: this.owner,
-        kind: "command",
-        words,
-        batch: undefined,
-        bytes: false,
-        timeout,
-        startedAt,
-        resume: () => request.fail(aborted(request))
-      })
-    )
+    const discard = new Request({
+      owner: this.owner,
+      kind: "command",
+      words,
+      batch: undefined,
+      bytes: false,
+      timeout,
+      startedAt,
+      resume: () => request.fail(aborted(request))
+    })
+    this.begin(discard, [words])
+    this.pool.accept(discard)
   }
 
   private settled(request: Request, exit: Exit.Exit<unknown, HitlessError> | undefined): void {
-    const { batch, kind, words } = request
+    const { batch, kind } = request
+    const changes = this.changes.get(request)
     const wasStaying = this.state.stays
-    const isDone = exit === undefined
-      ? undefined
-      : Exit.isSuccess(exit)
-      ? true
-      : exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error.mayHaveExecuted)
-      ? undefined
-      : false
-    if (batch === undefined) this.state.end(words, isDone)
-    else if (kind === "transaction") {
-      for (const one of batch) {
-        this.state.end(one, one[0] === "MULTI" ? false : isDone)
-      }
-    } else {
-      const results = exit !== undefined && Exit.isSuccess(exit)
+    const ending = endingOf(exit)
+    if (kind === "transaction" && (ending === "done" || (typeof ending === "object" && endsTransaction(ending)))) {
+      this.state.endTransaction()
+    }
+    if (changes !== undefined) {
+      this.changes.delete(request)
+      const results = batch !== undefined && exit !== undefined && Exit.isSuccess(exit)
         ? exit.value as ReadonlyArray<Result.Result<unknown, HitlessError>>
         : undefined
-      batch.forEach((one, index) =>
-        this.state.end(one, results === undefined ? isDone : Result.isSuccess(results[index]))
-      )
+      for (const change of changes) {
+        const at = batch === undefined ? -1 : batch.indexOf(change.words) - (kind === "transaction" ? 1 : 0)
+        this.state.end(change, results === undefined ? ending : endingOfResult(results[at]))
+      }
     }
     if (wasStaying && !this.state.stays) this.slot.catchUp()
   }
@@ -290,6 +374,9 @@ export class Reservations {
   private readonly timeoutOf: CallsOptions["timeoutOf"]
   private readonly permits: Semaphore.Semaphore
   private readonly idle: Array<{ readonly lease: Lease; readonly until: number }> = []
+  /** All that are open, idle ones too. */
+  private readonly leases = new Set<Lease>()
+  private made = 0
   private readonly alarm: Alarm
 
   constructor(around: Surroundings, timeoutOf: CallsOptions["timeoutOf"]) {
@@ -312,17 +399,23 @@ export class Reservations {
           mayHaveExecuted: false
         })
       })
-      return Effect.timeoutOrElse(this.permits.takeScoped(1), {
+      const taken = Effect.timeoutOrElse(this.permits.takeScoped(1), {
         duration: timeout,
         orElse: () => Effect.fail(late)
       }).pipe(
         Effect.andThen(Effect.acquireRelease(
-          Effect.raceFirst(this.connected(until), runtime.closed),
+          this.connected(until),
           (lease) => Effect.sync(() => this.give(lease)),
           { interruptible: true }
         )),
-        Effect.map((lease) => this.callsOf(lease))
+        Effect.map((lease) => this.callsOf(lease)),
+        Effect.raceFirst(runtime.closed)
       )
+      // What fails gives its permit back at once, and not when the scope of the one who tried closes.
+      return Effect.flatMap(Effect.scope, (parent) => {
+        const scope = Scope.forkUnsafe(parent)
+        return Effect.onError(Scope.provide(taken, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
+      })
     })
   }
 
@@ -336,9 +429,18 @@ export class Reservations {
     )
   }
 
-  close(): void {
+  /** Takes no more, and fails what waits. */
+  refuse(): void {
     this.alarm.clear()
-    for (const { lease } of this.idle.splice(0)) lease.close()
+    for (const { lease } of this.idle.splice(0)) this.end(lease)
+    for (const lease of this.leases) lease.refuse()
+  }
+
+  /** Waits for the replies that somebody waits for, at most one command timeout, and closes. */
+  drain(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.forEach([...this.leases], (lease) => lease.drain(), { concurrency: "unbounded", discard: true })
+    )
   }
 
   private blockOn(calls: Calls, words: Words, bytes: boolean, grace: number): Effect.Effect<unknown, HitlessError> {
@@ -374,10 +476,11 @@ export class Reservations {
     return Effect.suspend(() => {
       for (let kept = this.idle.pop(); kept !== undefined; kept = this.idle.pop()) {
         if (kept.lease.isClean) return Effect.succeed(kept.lease)
-        kept.lease.close()
+        this.end(kept.lease)
       }
       const { runtime } = this.around
-      const lease = new Lease(this.around)
+      const lease = new Lease(this.around, this.made++)
+      this.leases.add(lease)
       const dial = (attempt: number): Effect.Effect<void, HitlessError> =>
         Effect.catch(lease.open(), (error) => {
           const wait = runtime.jittered(Math.min(dialAgainAfter * 2 ** attempt, dialAgainAtMost))
@@ -386,21 +489,30 @@ export class Reservations {
         })
       return dial(0).pipe(
         Effect.as(lease),
-        Effect.onError(() => Effect.sync(() => lease.close()))
+        Effect.onError(() => Effect.sync(() => this.end(lease)))
       )
     })
   }
 
   /** Keeps a connection for the next user, if it is what the next would expect; else it is closed. */
   private give(lease: Lease): void {
-    if (!lease.isClean || this.around.runtime.isClosing) return lease.close()
+    if (this.around.runtime.isClosing) return
+    if (!lease.isClean) return this.end(lease)
     this.idle.push({ lease, until: this.around.runtime.now() + idleFor })
     this.alarm.set(this.idle[0].until)
   }
 
+  private end(lease: Lease): void {
+    this.leases.delete(lease)
+    lease.close()
+  }
+
   private dropIdle(): void {
     const now = this.around.runtime.now()
-    while (this.idle.length > 0 && this.idle[0].until <= now) this.idle.shift()?.lease.close()
+    while (this.idle.length > 0 && this.idle[0].until <= now) {
+      const oldest = this.idle.shift()
+      if (oldest !== undefined) this.end(oldest.lease)
+    }
     if (this.idle.length > 0) this.alarm.set(this.idle[0].until)
   }
 }

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { connect, type Connection, type Owner } from "../Connection.ts"
@@ -62,19 +63,30 @@ export class Dialer {
     const { connectTimeout, endpoint: configured } = this.runtime.config
     const attempt = Effect.suspend(() => {
       const failures = new Map<string, HitlessError>()
+      const ready: Array<Connection> = []
       let mayFollow: Effect.Effect<void> = Effect.void
       const dials = this.maintenance.destinations(configured).map((endpoint, index) => {
         const failed = Deferred.makeUnsafe<void>()
         const dial = Effect.andThen(mayFollow, this.connectTo(endpoint, connectTimeout, owner))
         mayFollow = Effect.raceFirst(Deferred.await(failed), Effect.sleep(Duration.times(headStart, index + 1)))
         return dial.pipe(
+          Effect.tap((connection) => Effect.sync(() => ready.push(connection))),
           Effect.tapError((error) => {
             failures.set(format(endpoint), error)
             return Deferred.succeed(failed, undefined)
           })
         )
       })
-      return Effect.catch(Effect.raceAll(dials), (error) => {
+      // Two can be ready in one instant, and who asked can be interrupted while the others are being closed.
+      const first = Effect.onExit(Effect.raceAll(dials), (exit) =>
+        Effect.sync(() => {
+          for (const connection of ready) {
+            if (Exit.isFailure(exit) || exit.value !== connection) {
+              connection.close("another connection was ready first")
+            }
+          }
+        }))
+      return Effect.catch(first, (error) => {
         const turnedAway = Array.from(failures.values()).find(({ reason }) => isTurnedAway(reason))
         return Effect.fail(turnedAway ?? failures.get(format(configured)) ?? error)
       })

@@ -176,7 +176,14 @@ export const answerOf = (answer: unknown, endpointType: EndpointType, scrub: Scr
   return { _tag: "Refused", words: typeof answer === "string" ? scrub(answer) : "neither OK nor an error" }
 }
 
-const restore = ({ restored }: Session): ReadonlyArray<Step> => restored.map((words) => required(...words))
+/** Without these a command would mean something else; without the others the peer merely knows less. */
+const matters = /^(?:AUTH|SELECT|TRACKING)$/i
+
+const restore = ({ restored }: Session): ReadonlyArray<Step> =>
+  restored.map((words): Step => ({
+    words,
+    on: matters.test(String(words[0])) || matters.test(String(words[1])) ? "required" : "ignored"
+  }))
 
 const ask = ({ ask }: Session): ReadonlyArray<Step> => ask === undefined ? [] : [{ words: question(ask), on: "answer" }]
 

@@ -182,7 +182,7 @@ export class Slot implements Owner {
       const before = this.state
       return Effect.uninterruptibleMask((restore) =>
         restore(this.around.dialer.dialAny(this)).pipe(
-          Effect.tap((connection) => restore(this.prepare(connection))),
+          Effect.tap((connection) => this.prepare(connection, restore)),
           Effect.flatMap((connection) => this.installIfStill(before, connection))
         )
       )
@@ -223,7 +223,7 @@ export class Slot implements Owner {
   replace(move: Move, timeout: Duration.Duration): Effect.Effect<boolean, HitlessError> {
     return Effect.uninterruptibleMask((restore) =>
       restore(this.around.dialer.dial(move.target, timeout, this)).pipe(
-        Effect.tap((connection) => restore(this.prepare(connection))),
+        Effect.tap((connection) => this.prepare(connection, restore)),
         Effect.flatMap((connection) => this.swap(move, connection))
       )
     )
@@ -236,7 +236,7 @@ export class Slot implements Owner {
   renew(pause: number, lostSession: boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { state } = this
-      if (state._tag !== "Serving" || state.isRenewing) return Effect.void
+      if (state._tag !== "Serving" || state.isRenewing || this.tenant.stays?.() === true) return Effect.void
       const { connection } = state
       this.transition({ ...state, isRenewing: true })
       return Effect.suspend(() => this.connection === connection ? this.open() : Effect.void).pipe(
@@ -272,6 +272,9 @@ export class Slot implements Owner {
     if (state._tag === "Closed") return undefined
     this.around.slots.delete(this)
     this.transition({ _tag: "Closed" })
+    this.around.maintenance.timeouts.forget(this.subject)
+    // Nobody dials for it any more.
+    if (state._tag === "Moving") Deferred.doneUnsafe(state.superseded, Exit.void)
     return connection
   }
 
@@ -292,8 +295,7 @@ export class Slot implements Owner {
     const { state } = this
     if (connection === this.connection && (state._tag === "Serving" || state._tag === "Moving")) {
       const isSoon = this.around.runtime.now() - state.since < livesAtLeast
-      if (this.tenant.stays?.() === true && this.tenant.survives?.() !== true) this.close()
-      else this.lose(state, isSoon ? state.soonLost + 1 : 0, "detail" in cause ? cause.detail : cause.message)
+      this.lose(state, isSoon ? state.soonLost + 1 : 0, "detail" in cause ? cause.detail : cause.message)
     }
     this.tenant.onOrphans(connection, cause, orphans, wasDraining)
   }
@@ -315,10 +317,13 @@ export class Slot implements Owner {
     this.transition({ ...held(state), _tag: "Serving", gaveUp, isRenewing: false })
   }
 
-  private prepare(connection: Connection): Effect.Effect<void, HitlessError> {
+  private prepare(
+    connection: Connection,
+    restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  ): Effect.Effect<void, HitlessError> {
     if (this.tenant.restore === undefined) return Effect.void
     return Effect.onError(
-      this.tenant.restore(connection, this.connection),
+      restore(this.tenant.restore(connection, this.connection)),
       () => Effect.sync(() => connection.close("it could not be made what the one before it was"))
     )
   }
@@ -360,7 +365,9 @@ export class Slot implements Owner {
     const { state } = this
     const isStill = state === before || ("connection" in state && "connection" in before &&
       state.connection === before.connection)
-    if (runtime.isClosing || !isStill || state._tag === "Closed") {
+    const isOutdated = "connection" in state &&
+      (this.tenant.stays?.() === true || connection.restored !== this.restored)
+    if (runtime.isClosing || !isStill || isOutdated || state._tag === "Closed") {
       connection.close("another connection took its place")
       return Effect.void
     }
@@ -445,6 +452,10 @@ export class Slot implements Owner {
   /** Takes its connection from the slot, which dials another. */
   private lose({ connection, relaxedUntil }: Serving | Moving, soonLost: number, why: string): void {
     const { maintenance, runtime } = this.around
+    if (this.tenant.stays?.() === true && this.tenant.survives?.() !== true) {
+      this.close()
+      return
+    }
     const lost: Reconnecting = { _tag: "Reconnecting", from: connection.address, soonLost, relaxedUntil }
     this.transition(lost)
     if (runtime.isClosing) return
