@@ -6,8 +6,7 @@
  * `CircuitBreaker` run on the same connections. The scope of `make`, or of the layer, owns every socket and fiber; when
  * it closes, commands in flight get at most one command timeout to be answered.
  *
- * Blocking commands (`BLPOP`, `XREAD BLOCK`, …) hold up every command behind them on a shared connection; run them on
- * a connection of their own, from `Redis.reserve` of `effect/persistence/Redis`.
+ * Commands that wait on the server (`BLPOP`, `XREAD BLOCK`, …) get a connection of their own, so that they hold up nobody.
  *
  * @since 0.1.0
  */
@@ -151,6 +150,10 @@ export interface Commands {
    * Fails with `CommandTimeout`, `ConnectionLost`, `ConnectFailed`, `ServerReplied`, `ProtocolViolation`,
    * `CommandRefused`, `Overloaded` or `Closed`. Commands that are answered by pushes or that change the state of the
    * connection (`SUBSCRIBE`, `SELECT`, `MULTI`, …) are refused: other commands share it.
+   *
+   * A command that waits on the server (`BLPOP`, `BLMOVE`, `XREAD BLOCK`, …) takes one of the `maxReserved` connections while
+   * it does, and has its own time and then that of any command. One that was given up pops nothing. `WAIT` and `WAITAOF`
+   * count the writes of the connection that sends them, and so mean something on a connection of `reserve` only.
    */
   readonly send: <A = unknown>(command: string, ...args: Args) => Effect.Effect<A, HitlessError>
   /** The same, with blobs as `Uint8Array`; keys of maps are strings where they are UTF-8. */
