@@ -117,6 +117,10 @@ export interface Owner {
   readonly isShared: boolean
   /** What has to be told to a connection before it serves, beside what the configuration says. */
   readonly restored: ReadonlyArray<Words>
+  /** Whether the blobs of pushes, and of replies that no request owns, are `Uint8Array`s. */
+  readonly takesBytes: boolean
+  /** Done when the connection may be read on; it always may where this is `undefined`. */
+  readonly mayRead: ((connection: Connection) => Effect.Effect<void>) | undefined
   /** A push arrived, in any state but `Closed`. */
   readonly onPush: (connection: Connection, elements: ReadonlyArray<unknown>) => void
   /** Requests have left it: replies arrived, or what nobody waits for any more was not written. */
@@ -274,7 +278,8 @@ export class Connection {
     this.alarm = new Alarm(context, this.onAlarm)
     this.alignment = new Alignment(Context.get(context, Random.Random))
     this.decoder = Resp.makeDecoder({
-      blobsAsBytes: () => this.written.peek()?.bytes === true,
+      blobsAsBytes: () => this.written.peek()?.bytes ?? this.owner.takesBytes,
+      pushesAsBytes: this.owner.takesBytes,
       onReply: this.onReply,
       onErrorText: (text) => this.scrub(text),
       onPush: (elements) => this.owner.onPush(this, elements)
@@ -434,9 +439,11 @@ export class Connection {
 
   /** @internal Reads until the socket ends. Whatever else ends it closes the connection too: one nobody reads is deaf. */
   read(pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>): Effect.Effect<void> {
+    const { mayRead } = this.owner
+    const next = mayRead === undefined ? pull : Effect.andThen(Effect.suspend(() => mayRead(this)), pull)
     return Effect.onError(
       Effect.forever(
-        Effect.map(pull, (chunks) => {
+        Effect.map(next, (chunks) => {
           for (let i = 0; i < chunks.length; i++) this.receive(chunks[i])
         }),
         // A yield per chunk would put a turn of the event loop between a reply and the fiber that waits for it.

@@ -298,7 +298,7 @@ export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/O
   ...circumstances,
   /** The limit that it would have exceeded, and of what. */
   limit: Schema.Finite,
-  unit: Schema.Literals(["commands", "bytes", "connections"])
+  unit: Schema.Literals(["commands", "bytes", "connections", "messages"])
 }) {
   /** It did not run; later there may be room. */
   get isRetryable(): boolean {
@@ -309,6 +309,11 @@ export class Overloaded extends Schema.Class<Overloaded>("hitless/HitlessError/O
       return `${
         what(this)
       } found no connection of its own: all ${this.limit} were reserved the whole time; give them back sooner, or raise maxReserved`
+    }
+    if (this.unit === "messages") {
+      return `${
+        what(this)
+      } came to an end: ${this.limit} messages waited to be read; read them sooner, raise capacity, or choose another overflow`
     }
     const [many, option] = this.unit === "commands"
       ? ["commands", "maxPendingCommands"]

@@ -11,6 +11,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,8 +19,9 @@ import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
 import type * as Result from "effect/Result"
+import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import * as Config from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
@@ -27,12 +29,14 @@ import type { HitlessError } from "./HitlessError.ts"
 import { type Calls, makeCalls } from "./internal/calls.ts"
 import { Dialer } from "./internal/dialer.ts"
 import { protocolOf } from "./internal/handshake.ts"
+import { optimistic } from "./internal/optimistic.ts"
 import * as Runtime from "./internal/runtime.ts"
 import type { Slot, Surroundings } from "./internal/slot.ts"
+import { type Listener, Subscriptions } from "./internal/subscriptions.ts"
 import * as Maintenance from "./Maintenance.ts"
 import type { Notification } from "./Notifications.ts"
 import { Pool } from "./Pool.ts"
-import * as PubSub from "./PubSub.ts"
+import type * as PubSub from "./PubSub.ts"
 import { Reservations } from "./Reservation.ts"
 import type { Arg } from "./Resp.ts"
 import type { Transport } from "./Transport.ts"
@@ -168,10 +172,34 @@ export interface Commands {
   /**
    * Runs commands as `MULTI … EXEC`, written as one unit when the server has accepted `MULTI`. Each has its own result;
    * when the server refuses to queue one nothing runs, and the effect fails with `TransactionAborted`.
+   *
+   * With `watch`, the commands are what `body` makes of what it reads, on a connection of its own: they run only if nobody
+   * has changed the watched keys since it began to read, and otherwise `body` runs anew, as `retry` says. It may run several
+   * times, and what it sends by itself is not undone. No commands, and a failure of `body`, end the watch, and nothing runs.
    */
-  readonly transaction: (
-    commands: ReadonlyArray<Command>
-  ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
+  readonly transaction: {
+    (commands: ReadonlyArray<Command>): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
+    <E, R>(
+      options: TransactionOptions,
+      body: (redis: Commands) => Effect.Effect<ReadonlyArray<Command>, E, R>
+    ): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError | E, R>
+  }
+}
+
+/**
+ * What a transaction depends on.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TransactionOptions {
+  /** The keys that nobody else may change meanwhile, at least one. */
+  readonly watch: ReadonlyArray<Arg>
+  /**
+   * When it is tried again after a watched key was changed, or the connection was lost that watched. Default: after 1 ms
+   * doubling to 50 ms, with jitter, until the time of a command is over. Then it fails with `TransactionAborted`.
+   */
+  readonly retry?: Schedule.Schedule<unknown, unknown> | undefined
 }
 
 /**
@@ -194,6 +222,27 @@ export class HitlessRedis extends Context.Service<
      * or with commands under way is closed, and not given to the next.
      */
     readonly reserve: Effect.Effect<Commands, HitlessError, Scope.Scope>
+    /**
+     * What is published on channels, from when the server has confirmed them, which it has the time of a command for.
+     * `Published` has the message as text and as bytes.
+     *
+     * The stream goes on through maintenance, where nothing is lost or heard twice, and through a loss of the connection,
+     * where it says that something may be missing: a `Gap`. It fails where the server refuses the subscription, also later,
+     * and with `Closed` when the client closes. All subscriptions of a client share one connection. A reader that is 1024
+     * messages behind loses the oldest, and is told how many: `subscription` has other ways.
+     */
+    readonly subscribe: (...channels: ReadonlyArray<string>) => Stream.Stream<PubSub.Message, HitlessError>
+    /** The same for patterns such as `news.*`. */
+    readonly psubscribe: (...patterns: ReadonlyArray<string>) => Stream.Stream<PubSub.Message, HitlessError>
+    /** The same for channels that belong to one shard of a cluster. */
+    readonly ssubscribe: (...channels: ReadonlyArray<string>) => Stream.Stream<PubSub.Message, HitlessError>
+    /**
+     * Subscribes for the surrounding scope, to channels and patterns together: when it is done the server has confirmed
+     * them, and what is published from then on is in the stream, whenever that is read. Fails as `send` does.
+     */
+    readonly subscription: (
+      options: PubSub.Options
+    ) => Effect.Effect<Stream.Stream<PubSub.Message, HitlessError>, HitlessError, Scope.Scope>
     /** Each maintenance event once, with the endpoint that told us; a subscriber that is 256 behind loses the oldest. */
     readonly notifications: Stream.Stream<Notification>
     /** What happens to handoffs; a subscriber that is 256 behind loses the oldest. */
@@ -208,29 +257,47 @@ interface Client {
   readonly around: Surroundings
   readonly pool: Pool
   readonly reservations: Reservations
+  readonly subscriptions: Subscriptions
+  readonly calls: Calls
   readonly handoff: Handoff.Handoff
 }
 
 const timeoutOf = (fiber: Fiber.Fiber<unknown, unknown>): Duration.Input | undefined =>
   fiber.getRef(CurrentCommandTimeout)
 
-const commandsOf = (calls: Calls): Commands => ({
+/** `own` is a connection that nobody else uses: that of the calls, or another. */
+const commandsOf = (
+  runtime: Runtime.Runtime,
+  calls: Calls,
+  own: Effect.Effect<Calls, HitlessError, Scope.Scope>
+): Commands => ({
   send: (...args) => calls.send(args, false),
   sendBytes: (...args) => calls.send(args, true),
   pipeline: (commands) => calls.batch("pipeline", commands),
-  transaction: (commands) => calls.batch("transaction", commands)
+  transaction: ((
+    options: ReadonlyArray<Command> | TransactionOptions,
+    body?: (redis: Commands) => Effect.Effect<ReadonlyArray<Command>, unknown, unknown>
+  ) =>
+    body === undefined || !("watch" in options)
+      ? calls.batch("transaction", options)
+      : Effect.scoped(Effect.flatMap(own, (own) => {
+        const read = Effect.suspend(() => body(commandsOf(runtime, own, Effect.succeed(own))))
+        return own.timed("WATCH", (time) => optimistic(runtime, own, options.watch, read, options.retry, time))
+      }))) as Commands["transaction"]
 })
 
 const makeService = (client: Client): HitlessRedis["Service"] => {
-  const { around: { maintenance, runtime }, handoff, pool, reservations } = client
-  const calls = makeCalls(runtime, pool, {
-    isShared: true,
-    timeoutOf,
-    block: (words, bytes, grace) => reservations.block(words, bytes, grace)
-  })
+  const { around: { maintenance, runtime }, calls, handoff, reservations, subscriptions } = client
+  const reserve = calls.timed("RESERVE", (timeout) => reservations.take(timeout, "RESERVE"))
+  const subscription = (options: PubSub.Options) =>
+    calls.timed("SUBSCRIBE", (timeout) => subscriptions.stream(options, timeout))
   return HitlessRedis.of({
-    ...commandsOf(calls),
-    reserve: Effect.map(calls.timed("RESERVE", (timeout) => reservations.take(timeout, "RESERVE")), commandsOf),
+    ...commandsOf(runtime, calls, reserve),
+    reserve: Effect.map(reserve, (own) => commandsOf(runtime, own, Effect.succeed(own))),
+    subscription,
+    subscribe: (...channels) => Stream.unwrap(subscription({ channels })),
+    psubscribe: (...patterns) => Stream.unwrap(subscription({ patterns })),
+    ssubscribe: (...shardChannels) => Stream.unwrap(subscription({ shardChannels })),
     notifications: maintenance.notifications,
     handoffs: handoff.events,
     status: Effect.sync(() => statusOf(client))
@@ -277,7 +344,7 @@ const statusOf = ({ around: { dialer, maintenance, runtime }, handoff, pool }: C
 
 const toRedisError = (cause: HitlessError): Redis.RedisError => new Redis.RedisError({ cause })
 
-const makeRedis = (around: Surroundings, service: HitlessRedis["Service"]) =>
+const makeRedis = ({ around, calls, subscriptions }: Client, service: HitlessRedis["Service"]) =>
   Redis.make({
     send: <A>(command: string, ...args: ReadonlyArray<string>) =>
       Effect.mapError(service.send<A>(command, args), toRedisError),
@@ -296,10 +363,21 @@ const makeRedis = (around: Surroundings, service: HitlessRedis["Service"]) =>
       }
     }).pipe(Effect.mapError(toRedisError)),
     subscribe: (channel, onMessage) =>
-      PubSub.subscribe(around, channel, (channel, message) => onMessage({ channel, message })).pipe(
-        Effect.mapError(toRedisError),
-        Effect.as(Effect.never)
-      )
+      Effect.suspend(() => {
+        const failed = Deferred.makeUnsafe<never, Redis.RedisError>()
+        const listener: Listener = {
+          // Effect's subscriptions have no word for a gap.
+          hear: (message) => {
+            if (message._tag === "Published") onMessage({ channel: message.channel, message: message.message })
+          },
+          fail: (error) => Deferred.doneUnsafe(failed, Exit.fail(toRedisError(error)))
+        }
+        return calls.timed("SUBSCRIBE", (timeout) => subscriptions.subscribe([["channel", channel]], listener, timeout))
+          .pipe(
+            Effect.mapError(toRedisError),
+            Effect.as(Deferred.await(failed))
+          )
+      })
   })
 
 /** Makes the rooms of a client, in the order in which they stand on each other, and connects it once. */
@@ -311,10 +389,17 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   const around: Surroundings = { runtime, maintenance, dialer, slots }
   const pool = new Pool(around, { kind: "shared", size: runtime.config.poolSize })
   const reservations = new Reservations(around, timeoutOf)
+  const calls = makeCalls(runtime, pool, {
+    isShared: true,
+    timeoutOf,
+    block: (words, bytes, grace) => reservations.block(words, bytes, grace)
+  })
+  const subscriptions = new Subscriptions(around)
   yield* Effect.addFinalizer(() =>
     runtime.close(
       () => {
         dialer.supports.clear()
+        subscriptions.close()
         reservations.refuse()
         pool.refuse()
       },
@@ -326,8 +411,8 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   yield* pool.open()
   const slotsAt = (endpoint: Endpoint) => Array.from(slots).filter((slot) => slot.isAt(endpoint))
   const handoff = yield* Handoff.make(runtime, { moves: maintenance.moves, slotsAt })
-  const client: Client = { around, pool, reservations, handoff }
-  return { around, service: makeService(client) }
+  const client: Client = { around, pool, reservations, subscriptions, calls, handoff }
+  return { client, service: makeService(client) }
 })
 
 /**
@@ -362,7 +447,7 @@ export const layer = (
 ): Layer.Layer<HitlessRedis | Redis.Redis, HitlessError | Config.ConfigError, Transport> =>
   Layer.effectContext(
     Effect.gen(function*() {
-      const { around, service } = yield* build(options)
-      return Context.make(HitlessRedis, service).pipe(Context.add(Redis.Redis, yield* makeRedis(around, service)))
+      const { client, service } = yield* build(options)
+      return Context.make(HitlessRedis, service).pipe(Context.add(Redis.Redis, yield* makeRedis(client, service)))
     })
   )

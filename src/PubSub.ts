@@ -1,123 +1,86 @@
 /**
- * Subscriptions: connections on which a server sends what is published.
- *
- * A subscription is one slot, and what `restore` brings to each connection of it is the `SUBSCRIBE`: a connection takes the
- * place of another only when the server has confirmed it.
+ * What is heard on subscriptions: messages, and that some are missing.
  *
  * @since 0.1.0
  */
-import * as Deferred from "effect/Deferred"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import type * as Scope from "effect/Scope"
-import type { Connection } from "./Connection.ts"
-import { ConnectFailed, HitlessError } from "./HitlessError.ts"
-import { flawOf, refused } from "./internal/commands.ts"
-import { serverReplied } from "./internal/replies.ts"
-import type { Runtime } from "./internal/runtime.ts"
-import { Slot, type Surroundings, type Tenant } from "./internal/slot.ts"
-import { ErrorReply } from "./Resp.ts"
 
-/** What is heard on the connections of one subscription. */
-class Listener {
-  private readonly runtime: Runtime
-  private readonly channel: string
-  private readonly onMessage: (channel: string, message: string) => void
-  /** The connections whose `SUBSCRIBE` is not answered yet. */
-  private readonly unconfirmed = new Map<Connection, Deferred.Deferred<void, HitlessError>>()
+const decoder = new TextDecoder()
 
-  constructor(runtime: Runtime, channel: string, onMessage: (channel: string, message: string) => void) {
-    this.runtime = runtime
+/**
+ * A message that was published.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class Published {
+  readonly _tag = "Published"
+  readonly channel: string
+  /** The pattern that the channel matched, for subscriptions to patterns. */
+  readonly pattern: string | undefined
+  /** What was published, as it was. */
+  readonly bytes: Uint8Array
+  private text: string | undefined
+
+  constructor(channel: string, pattern: string | undefined, bytes: Uint8Array) {
     this.channel = channel
-    this.onMessage = onMessage
+    this.pattern = pattern
+    this.bytes = bytes
   }
 
-  /** Subscribes, and is done when the server has confirmed it. */
-  subscribe(connection: Connection): Effect.Effect<void, HitlessError> {
-    return Effect.suspend(() => {
-      const { config } = this.runtime
-      const confirmed = Deferred.makeUnsafe<void, HitlessError>()
-      const startedAt = this.runtime.now()
-      if (connection.end !== undefined) return Effect.fail(new HitlessError({ reason: connection.end.cause }))
-      this.unconfirmed.set(connection, confirmed)
-      connection.sendUnanswered(["SUBSCRIBE", this.channel])
-      return Effect.timeoutOrElse(Deferred.await(confirmed), {
-        duration: config.connectTimeout,
-        orElse: () =>
-          Effect.fail(
-            new HitlessError({
-              reason: new ConnectFailed({
-                endpoint: connection.address,
-                command: "SUBSCRIBE",
-                kind: "TimedOut",
-                detail: `SUBSCRIBE was not confirmed within ${Math.round(this.runtime.now() - startedAt)} ms`,
-                mayHaveExecuted: true
-              })
-            })
-          )
-      }).pipe(Effect.ensuring(Effect.sync(() => this.unconfirmed.delete(connection))))
-    })
+  /** What was published, as text. */
+  get message(): string {
+    return this.text ??= decoder.decode(this.bytes)
   }
 
-  /** Takes a push that is about the subscription; `false` for any other. */
-  hear(connection: Connection, [kind, channel, message]: ReadonlyArray<unknown>): boolean {
-    if (kind === "message" && typeof channel === "string" && typeof message === "string") {
-      this.onMessage(channel, message)
-    } else if (kind === "subscribe") this.confirm(connection, Exit.void)
-    else return false
-    return true
-  }
-
-  /** RESP2 has no pushes: messages arrive as replies that nobody asked for; a refused `SUBSCRIBE` does in both. */
-  hearUnowed(connection: Connection, value: unknown): boolean {
-    if (Array.isArray(value)) return this.hear(connection, value)
-    return value instanceof ErrorReply &&
-      this.confirm(connection, Exit.fail(serverReplied(value, "SUBSCRIBE", connection)))
-  }
-
-  confirm(connection: Connection, exit: Exit.Exit<void, HitlessError>): boolean {
-    const confirmed = this.unconfirmed.get(connection)
-    return confirmed !== undefined && Deferred.doneUnsafe(confirmed, exit)
+  toJSON(): object {
+    const { _tag, channel, message, pattern } = this
+    return { _tag, channel, pattern, message }
   }
 }
 
-let lastIndex = 0
-
 /**
- * Subscribes for the surrounding scope, and is done when the server has confirmed it. Fails as a connection does that cannot
- * be made, or with `ServerReplied`. From then on the subscription moves and reconnects until the scope closes.
+ * What a stream cannot tell by messages.
  *
- * @category constructors
+ * - `lost`: the connection was lost; what was published until the next one was subscribed is missing.
+ * - `dropped`: so many messages (`count`) were dropped, because nobody took them.
+ * - `repeated`: the connection was left for another where no marker could be used; what follows may have come before.
+ *
+ * @category models
  * @since 0.1.0
  */
-export const subscribe = Effect.fnUntraced(function*(
-  around: Surroundings,
-  channel: string,
-  onMessage: (channel: string, message: string) => void
-): Effect.fn.Return<void, HitlessError, Scope.Scope> {
-  const flaw = flawOf(channel)
-  if (flaw !== undefined) return yield* refused("SUBSCRIBE", `the channel ${flaw}`)
-  const { maintenance, runtime } = around
-  const listener = new Listener(runtime, channel, onMessage)
-  const tenant: Tenant = {
-    kind: "subscriber",
-    draining: new Set(),
-    restore: (next) => listener.subscribe(next),
-    awaited: Effect.never,
-    onPush: (connection, elements) => {
-      if (!listener.hear(connection, elements)) maintenance.hear(connection, elements)
-    },
-    onUnowed: (connection, value) => listener.hearUnowed(connection, value),
-    onOrphans: (connection, cause) => {
-      listener.confirm(connection, Exit.fail(new HitlessError({ reason: cause })))
-    },
-    onChange: () => {},
-    onServing: () => {},
-    onDialFailed: () => {},
-    onUnwritten: () => {},
-    onLess: () => {}
-  }
-  const slot = new Slot(around, tenant, lastIndex++)
-  yield* Effect.addFinalizer(() => Effect.sync(() => slot.close()?.close("its scope was closed")))
-  yield* Effect.raceFirst(slot.open(), runtime.closed)
-})
+export interface Gap {
+  readonly _tag: "Gap"
+  readonly why: "lost" | "dropped" | "repeated"
+  /** How many messages were dropped; 0 where nobody can know. */
+  readonly count: number
+}
+
+/**
+ * What a subscription gives.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Message = Published | Gap
+
+/**
+ * What to subscribe to, and how.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly channels?: ReadonlyArray<string> | undefined
+  readonly patterns?: ReadonlyArray<string> | undefined
+  /** Channels that belong to one shard of a cluster (Redis 7). */
+  readonly shardChannels?: ReadonlyArray<string> | undefined
+  /** How many messages may wait for the one who reads the stream, at least 1. Default: 1024. */
+  readonly capacity?: number | undefined
+  /**
+   * What becomes of a message that comes when so many wait: the oldest is dropped and the stream says how many were
+   * (`dropOldest`), the stream fails with `Overloaded` (`fail`), or nothing more is read from the server until there is room
+   * (`suspend`), for the client's other subscriptions neither: they share the connection, and a server ends one that is not
+   * read for long. Default: `dropOldest`.
+   */
+  readonly overflow?: "dropOldest" | "fail" | "suspend" | undefined
+}

@@ -21,7 +21,7 @@ import { HitlessError, Overloaded, TransactionAborted } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { type Caller as CallsOptions, type Calls, makeCalls } from "./internal/calls.ts"
 import { blockingFor, blocksFor, statefulName } from "./internal/commands.ts"
-import { isTurnedAway } from "./internal/dialer.ts"
+import { dialUntil } from "./internal/dialer.ts"
 import { Request, type RequestOwner, type Words } from "./internal/request.ts"
 import { hiding } from "./internal/secrets.ts"
 import type { Surroundings } from "./internal/slot.ts"
@@ -359,10 +359,6 @@ const slice = 5000
 /** How long an idle connection is kept for the next user, in milliseconds. */
 const idleFor = 60_000
 
-/** The waits between dials for a reservation, in milliseconds. */
-const dialAgainAfter = 50
-const dialAgainAtMost = 400
-
 /**
  * The reserved connections of one client, a bounded number of them.
  *
@@ -481,13 +477,7 @@ export class Reservations {
       const { runtime } = this.around
       const lease = new Lease(this.around, this.made++)
       this.leases.add(lease)
-      const dial = (attempt: number): Effect.Effect<void, HitlessError> =>
-        Effect.catch(lease.open(), (error) => {
-          const wait = runtime.jittered(Math.min(dialAgainAfter * 2 ** attempt, dialAgainAtMost))
-          if (isTurnedAway(error.reason) || runtime.now() + wait >= until) return Effect.fail(error)
-          return Effect.delay(dial(attempt + 1), wait)
-        })
-      return dial(0).pipe(
+      return dialUntil(runtime, lease.open(), until).pipe(
         Effect.as(lease),
         Effect.onError(() => Effect.sync(() => this.end(lease)))
       )

@@ -97,7 +97,9 @@ export interface Handler {
   readonly onReply: (value: unknown, hasErrors: boolean) => void
   /** What the text of an error reply becomes before anybody sees it; it stays as it is unless given. */
   readonly onErrorText?: ((text: string) => string) | undefined
-  /** A push, between two replies; its blobs are strings. One beyond the limits has one element, `Unreadable`. */
+  /** Whether the blobs of pushes are `Uint8Array`s; strings unless it says so. */
+  readonly pushesAsBytes?: boolean | undefined
+  /** A push, between two replies. One beyond the limits has one element, `Unreadable`. */
   readonly onPush: (elements: ReadonlyArray<unknown>) => void
 }
 
@@ -959,7 +961,7 @@ class DecoderImpl implements Decoder {
       this.frameStart = start
     }
     if (type === Type.Push) {
-      this.asBytes = false
+      this.asBytes = this.handler.pushesAsBytes === true
     } else if (type !== Type.Attribute && !this.asked) {
       this.asked = true
       this.asBytes = this.handler.blobsAsBytes()

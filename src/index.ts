@@ -12,6 +12,7 @@ export * as HitlessError from "./HitlessError.ts"
 export * as HitlessRedis from "./HitlessRedis.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Notifications from "./Notifications.ts"
+export * as PubSub from "./PubSub.ts"
 export * as Transport from "./Transport.ts"
 
 /** What of the codec is public: the type of an argument. */

@@ -70,6 +70,8 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
   const owner: Owner = {
     isShared: false,
     restored: [],
+    takesBytes: false,
+    mayRead: undefined,
     onPush: () => {},
     onLess: () => {},
     onUnowed: () => false,

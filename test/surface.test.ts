@@ -32,6 +32,7 @@ const open = [
   "hitless/HitlessRedis",
   "hitless/Metrics",
   "hitless/Notifications",
+  "hitless/PubSub",
   "hitless/Transport",
   "hitless/node",
   "hitless/testing"
@@ -41,7 +42,6 @@ const closed = [
   "hitless/Connection",
   "hitless/Maintenance",
   "hitless/Pool",
-  "hitless/PubSub",
   "hitless/Reservation",
   "hitless/Resp",
   "hitless/Timeouts",
@@ -76,6 +76,7 @@ describe("The package", () => {
       "HitlessRedis",
       "Metrics",
       "Notifications",
+      "PubSub",
       "Transport"
     ])
   })

@@ -9,6 +9,7 @@ import type * as Random from "effect/Random"
 import { ErrorReply, Unreadable } from "../Resp.ts"
 import { textOf } from "./replies.ts"
 import { Request, type RequestOwner } from "./request.ts"
+import { uniqueWord } from "./unique.ts"
 
 /**
  * How long after one probe a busy connection gets the next, in milliseconds: a slip lives no longer, and among the
@@ -70,7 +71,7 @@ export class Alignment {
 
   /** The probe to write now; silence after it is measured by `timeout`, in milliseconds. */
   ask(now: number, timeout: number): Request {
-    this.echo = `hitless-${this.digits()}${this.digits()}`
+    this.echo = `hitless-${uniqueWord(this.random)}${uniqueWord(this.random)}`
     this.probe = new Request({
       owner: nobody,
       kind: "own",
@@ -110,9 +111,5 @@ export class Alignment {
     if (typeof value === "string" || echo === undefined) return value === echo
     return value instanceof Uint8Array && value.length === echo.length &&
       value.every((byte, index) => byte === echo.charCodeAt(index))
-  }
-
-  private digits(): string {
-    return Math.floor(this.random.nextDoubleUnsafe() * 2 ** 52).toString(16).padStart(13, "0")
   }
 }

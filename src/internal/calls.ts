@@ -40,10 +40,10 @@ export interface Calls {
     commands: unknown
   ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
   /** Does something in the time that a command of the fiber has, in milliseconds. */
-  readonly timed: <A, R>(
+  readonly timed: <A, E, R>(
     name: string,
-    run: (timeout: number) => Effect.Effect<A, HitlessError, R>
-  ) => Effect.Effect<A, HitlessError, R>
+    run: (timeout: number) => Effect.Effect<A, HitlessError | E, R>
+  ) => Effect.Effect<A, HitlessError | E, R>
   /** Sends what was judged and taken already, with so many milliseconds from now to its deadline. */
   readonly request: <A>(
     kind: RequestKind,

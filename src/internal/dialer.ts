@@ -33,6 +33,25 @@ const headStart = Duration.millis(250)
 export const isTurnedAway = ({ _tag }: HitlessErrorReason): boolean =>
   _tag === "AuthenticationFailed" || _tag === "MaintenanceRefused"
 
+/** The waits between dials for one who waits until some time, in milliseconds. */
+const dialAgainAfter = 50
+const dialAgainAtMost = 400
+
+/** Dials again until `until` (elapsed milliseconds), unless the client is turned away. @internal */
+export const dialUntil = (
+  runtime: Runtime,
+  dial: Effect.Effect<void, HitlessError>,
+  until: number
+): Effect.Effect<void, HitlessError> => {
+  const attempt = (failures: number): Effect.Effect<void, HitlessError> =>
+    Effect.catch(dial, (error) => {
+      const wait = runtime.jittered(Math.min(dialAgainAfter * 2 ** failures, dialAgainAtMost))
+      if (isTurnedAway(error.reason) || runtime.now() + wait >= until) return Effect.fail(error)
+      return Effect.delay(attempt(failures + 1), wait)
+    })
+  return attempt(0)
+}
+
 /** @internal */
 export class Dialer {
   readonly supports: Supports

@@ -22,6 +22,7 @@ import { monotonicMillis } from "./elapsed.ts"
 import { type Log, makeLog } from "./log.ts"
 import { CurrentRequestObserver } from "./observer.ts"
 import type { RequestObserver } from "./request.ts"
+import { uniqueWord } from "./unique.ts"
 
 /** @internal */
 export class Runtime {
@@ -80,6 +81,11 @@ export class Runtime {
   /** Milliseconds that have elapsed, by the clock's monotonic reading. */
   now(): number {
     return monotonicMillis(this.clock)
+  }
+
+  /** A word that nobody else uses. */
+  unique(): string {
+    return uniqueWord(this.random)
   }
 
   /** 0.8 to 1.2 times, as `Schedule.jittered` does it. */

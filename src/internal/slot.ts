@@ -109,6 +109,9 @@ export interface Tenant {
     orphans: ReadonlyArray<Request>,
     wasDraining: boolean
   ) => void
+  /** Whether what it hears without having asked has blobs as bytes. */
+  readonly takesBytes?: boolean | undefined
+  readonly mayRead?: Owner["mayRead"]
   readonly onPush?: Owner["onPush"]
   readonly onUnowed?: Owner["onUnowed"]
   readonly onLess: Owner["onLess"]
@@ -144,6 +147,8 @@ export class Slot implements Owner {
   /** Which of its kind it is. */
   readonly index: number
   readonly onPush: Owner["onPush"]
+  readonly takesBytes: boolean
+  readonly mayRead: Owner["mayRead"]
   state: SlotState = { _tag: "Empty" }
   private readonly around: Surroundings
   private readonly tenant: Tenant
@@ -154,6 +159,8 @@ export class Slot implements Owner {
     this.around = around
     this.tenant = tenant
     this.onPush = tenant.onPush ?? around.maintenance.hear
+    this.takesBytes = tenant.takesBytes === true
+    this.mayRead = tenant.mayRead
     around.slots.add(this)
   }
 
@@ -413,7 +420,8 @@ export class Slot implements Owner {
       isRenewing: false
     })
     if ("connection" in state) this.retire(state.connection, drainUntil)
-    dialer.supports.watch(connection)
+    // Its answer would come among what is published, where nobody can tell it from a refused subscription.
+    if (this.kind !== "subscriber") dialer.supports.watch(connection)
     // It may have been dialled before its endpoint was told to move.
     this.catchUp()
     this.tenant.onServing()

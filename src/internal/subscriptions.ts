@@ -1,0 +1,649 @@
+/**
+ * Subscriptions: what others publish, as streams that outlive the connections on which it arrives.
+ *
+ * All subscriptions of a client share one connection, which is a slot as any other. What `restore` brings to the next
+ * connection are the subscriptions: a connection takes the place of another only when the server has confirmed them all.
+ * While one is left for another a private message, the marker, is published once, and both listen to it: of the old one
+ * counts what came before it, of the new one what came after it, so that nothing is lost and nothing heard twice. Where
+ * that is not possible, and where a connection was lost without a word, the streams say so.
+ *
+ * This module never chooses where to connect, and never publishes anything but the marker.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Connection } from "../Connection.ts"
+import { Closed, ConnectFailed, HitlessError, Overloaded } from "../HitlessError.ts"
+import { type Gap, type Message, type Options, Published } from "../PubSub.ts"
+import { ErrorReply } from "../Resp.ts"
+import { Alarm } from "./alarm.ts"
+import { flawOf, refused } from "./commands.ts"
+import { dialUntil, isTurnedAway } from "./dialer.ts"
+import { serverReplied } from "./replies.ts"
+import { finiteMillis } from "./runtime.ts"
+import { Slot, type Surroundings, type Tenant } from "./slot.ts"
+
+const decoder = new TextDecoder()
+
+type Kind = "channel" | "pattern" | "shard"
+
+/** What is subscribed to: one channel or pattern. @internal */
+export type Name = readonly [kind: Kind, name: string]
+
+const verbs: Readonly<Record<Kind, readonly [subscribe: string, unsubscribe: string]>> = {
+  channel: ["SUBSCRIBE", "UNSUBSCRIBE"],
+  pattern: ["PSUBSCRIBE", "PUNSUBSCRIBE"],
+  shard: ["SSUBSCRIBE", "SUNSUBSCRIBE"]
+}
+
+/** What a frame is, by its first word, and what kind of subscription it is about. */
+const frames: Readonly<Record<string, readonly ["message" | "confirmed" | "ended", Kind]>> = {
+  message: ["message", "channel"],
+  pmessage: ["message", "pattern"],
+  smessage: ["message", "shard"],
+  subscribe: ["confirmed", "channel"],
+  psubscribe: ["confirmed", "pattern"],
+  ssubscribe: ["confirmed", "shard"],
+  unsubscribe: ["ended", "channel"],
+  punsubscribe: ["ended", "pattern"],
+  sunsubscribe: ["ended", "shard"]
+}
+
+const defaultCapacity = 1024
+
+/** How long both connections have to hear the marker, in milliseconds: many round trips around the world. */
+const markerWithin = 2000
+
+/** A connection on which nothing was heard for so long is asked for a sign of life, in milliseconds. */
+const askAfter = 10_000
+
+// ----- who listens -----
+
+/** Who is given what is heard. @internal */
+export interface Listener {
+  readonly hear: (message: Message) => void
+  readonly fail: (error: HitlessError) => void
+}
+
+/** One channel or pattern, and who listens to it. */
+interface Entry {
+  readonly kind: Kind
+  readonly name: string
+  readonly listeners: Set<Listener>
+  /** Done when the server has confirmed it for the first time. */
+  readonly confirmed: Deferred.Deferred<void, HitlessError>
+}
+
+const keyOf = (kind: Kind, name: string): string => `${kind} ${name}`
+
+const gap = (why: Gap["why"], count = 0): Gap => ({ _tag: "Gap", why, count })
+
+const namesOf = ({ channels = [], patterns = [], shardChannels = [] }: Options): ReadonlyArray<Name> => [
+  ...channels.map((name) => ["channel", name] as const),
+  ...patterns.map((name) => ["pattern", name] as const),
+  ...shardChannels.map((name) => ["shard", name] as const)
+]
+
+// ----- one connection -----
+
+/**
+ * What counts of what a connection hears: everything (`live`); of the next one, nothing before the marker (`early`) and what
+ * follows it when the old one's part is over (`kept`); of the old one, what follows the marker only if the next one fails
+ * (`over`).
+ */
+type Hearing = "live" | "early" | "kept" | "over"
+
+interface Heard {
+  readonly key: string
+  readonly message: Published
+}
+
+/** What is known of one connection. */
+class Link {
+  hearing: Hearing
+  readonly confirmed = new Set<string>()
+  /** What was asked and is not answered, in order. */
+  readonly asked = new Map<string, Name>()
+  /** What was heard and may count later. */
+  readonly kept: Array<Heard> = []
+  /** Opens with every answer, and with the end of the connection. */
+  readonly progress = Latch.makeUnsafe(false)
+  heardAt: number
+  /** When it was asked for a sign of life that has not come. */
+  askedAt: number | undefined
+
+  constructor(hearing: Hearing, now: number) {
+    this.hearing = hearing
+    this.heardAt = now
+  }
+}
+
+const textOf = (value: unknown): string | undefined =>
+  value instanceof Uint8Array ? decoder.decode(value) : typeof value === "string" ? value : undefined
+
+/** A push with its blobs as strings. */
+const asText = (value: unknown): unknown =>
+  value instanceof Uint8Array ? decoder.decode(value) : Array.isArray(value) ? value.map(asText) : value
+
+const ended = (connection: Connection): HitlessError | undefined =>
+  connection.end === undefined ? undefined : new HitlessError({ reason: connection.end.cause })
+
+/** The subscriptions of one client. @internal */
+export class Subscriptions {
+  private readonly around: Surroundings
+  private readonly entries = new Map<string, Entry>()
+  private readonly links = new Map<Connection, Link>()
+  private readonly tenant: Tenant
+  private readonly alarm: Alarm
+  /** Streams that are full and do not drop: while there are any nothing is read. */
+  private readonly full = new Set<object>()
+  private readonly mayRead = Latch.makeUnsafe(true)
+  private slot: Slot | undefined
+  private made = 0
+  /** The channel of the marker, while a connection is left for another. */
+  private marker: string | undefined
+
+  constructor(around: Surroundings) {
+    this.around = around
+    this.alarm = new Alarm(around.runtime.context, () => this.review())
+    this.tenant = {
+      kind: "subscriber",
+      draining: new Set(),
+      restore: (next, old) => this.restore(next, old),
+      takesBytes: true,
+      // One that is about to take another's place is read on, or it would never be ready.
+      mayRead: (connection) => this.links.get(connection)?.hearing === "live" ? this.mayRead.await : Effect.void,
+      // Messages are not commands: nobody waits for the next connection.
+      awaited: Effect.never,
+      onPush: (connection, elements) => this.hear(connection, elements),
+      onUnowed: (connection, value) => this.hearUnowed(connection, value),
+      onOrphans: (connection, _cause, _orphans, wasDraining) => this.onLost(connection, wasDraining),
+      onDialFailed: (reason) => {
+        if (isTurnedAway(reason)) this.failAll(new HitlessError({ reason }))
+      },
+      onChange: () => {},
+      onServing: () => {},
+      onUnwritten: () => {},
+      onLess: () => {}
+    }
+  }
+
+  /**
+   * Subscribes for the surrounding scope, and is done when the server has confirmed it, for which it has `timeout`
+   * milliseconds. Fails with what dialling failed with, with `ServerReplied` where it is refused, or with `CommandRefused`
+   * for what is no name.
+   */
+  subscribe(
+    names: ReadonlyArray<Name>,
+    listener: Listener,
+    timeout: number
+  ): Effect.Effect<void, HitlessError, Scope.Scope> {
+    return Effect.suspend(() => {
+      for (const [kind, name] of names) {
+        const flaw = typeof name === "string" ? flawOf(name) : "is no string"
+        if (flaw !== undefined) {
+          return refused(verbs[kind][0], `the ${kind === "pattern" ? "pattern" : "channel"} ${flaw}`)
+        }
+      }
+      if (names.length === 0) return refused("SUBSCRIBE", "there is no channel and no pattern")
+      const { runtime } = this.around
+      return Effect.acquireRelease(
+        Effect.onError(
+          Effect.raceFirst(this.add(names, listener, timeout), runtime.closed),
+          () => Effect.sync(() => this.remove(names, listener))
+        ),
+        () => Effect.sync(() => this.remove(names, listener)),
+        { interruptible: true }
+      )
+    })
+  }
+
+  /** The stream of what a subscription hears; it is subscribed when the effect is done, until the scope closes. */
+  stream(
+    options: Options,
+    timeout: number
+  ): Effect.Effect<Stream.Stream<Message, HitlessError>, HitlessError, Scope.Scope> {
+    return Effect.suspend(() => {
+      const { capacity = defaultCapacity, overflow = "dropOldest" } = options
+      if (!Number.isInteger(capacity) || capacity < 1) {
+        return refused("SUBSCRIBE", "capacity must be an integer of at least 1")
+      }
+      return Effect.flatMap(Queue.unbounded<Message, HitlessError | Cause.Done>(), (queue) => {
+        let dropped = 0
+        const fail = (error: HitlessError): void => {
+          Queue.failCauseUnsafe(queue, Cause.fail(error))
+        }
+        const hear = (message: Message): void => {
+          if (Queue.sizeUnsafe(queue) >= capacity) {
+            if (overflow === "fail") return fail(tooMany(capacity))
+            if (overflow === "dropOldest") {
+              Queue.takeUnsafe(queue)
+              dropped++
+            } else this.hold(queue)
+          }
+          Queue.offerUnsafe(queue, message)
+        }
+        const messages = Stream.fromQueue(queue).pipe(
+          Stream.mapArray((messages): readonly [Message, ...Array<Message>] => {
+            this.release(queue)
+            if (dropped === 0) return messages
+            const missing = gap("dropped", dropped)
+            dropped = 0
+            return [missing, ...messages]
+          })
+        )
+        return Effect.acquireRelease(
+          this.subscribe(namesOf(options), { hear, fail }, timeout),
+          () =>
+            Effect.sync(() => {
+              this.release(queue)
+              Queue.endUnsafe(queue)
+            }),
+          { interruptible: true }
+        ).pipe(Effect.as(messages))
+      })
+    })
+  }
+
+  /** Ends every subscription: the client closes. */
+  close(): void {
+    this.alarm.clear()
+    this.failAll(new HitlessError({ reason: new Closed({ mayHaveExecuted: false }) }))
+    this.end("the client is closed")
+  }
+
+  // ----- who listens to what -----
+
+  private add(names: ReadonlyArray<Name>, listener: Listener, timeout: number): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => {
+      const { runtime } = this.around
+      const startedAt = runtime.now()
+      const mine = names.map((name) => this.entryOf(name))
+      for (const { listeners } of mine) listeners.add(listener)
+      for (const [connection, link] of this.links) this.ask(connection, link)
+      this.connect(startedAt + timeout)
+      return Effect.timeoutOrElse(
+        Effect.forEach(mine, ({ confirmed }) => Deferred.await(confirmed), { discard: true }),
+        {
+          duration: timeout,
+          orElse: () => {
+            const command = verbs[names[0][0]][0]
+            return Effect.fail(
+              late(command, `${command} was not confirmed within ${Math.round(runtime.now() - startedAt)} ms`)
+            )
+          }
+        }
+      )
+    })
+  }
+
+  private entryOf([kind, name]: Name): Entry {
+    const key = keyOf(kind, name)
+    const known = this.entries.get(key)
+    if (known !== undefined) return known
+    const entry = { kind, name, listeners: new Set<Listener>(), confirmed: Deferred.makeUnsafe<void, HitlessError>() }
+    this.entries.set(key, entry)
+    return entry
+  }
+
+  private remove(names: ReadonlyArray<Name>, listener: Listener): void {
+    for (const [kind, name] of names) {
+      const key = keyOf(kind, name)
+      const entry = this.entries.get(key)
+      if (entry === undefined) continue
+      entry.listeners.delete(listener)
+      if (entry.listeners.size > 0) continue
+      this.entries.delete(key)
+      for (const [connection, link] of this.links) {
+        if (link.confirmed.delete(key)) tell(connection, [verbs[kind][1], name])
+      }
+    }
+    if (this.entries.size > 0) return
+    this.alarm.clear()
+    this.end("nobody listens any more")
+  }
+
+  /** Begins to make the connection, if there is none; who subscribes waits for what it confirms. */
+  private connect(until: number): void {
+    if (this.slot !== undefined) return
+    const { runtime } = this.around
+    const slot = new Slot(this.around, this.tenant, this.made++)
+    this.slot = slot
+    this.alarm.set(runtime.now() + askAfter)
+    runtime.fork(Effect.catchCause(dialUntil(runtime, slot.open(), until), (cause) =>
+      Effect.sync(() => {
+        if (this.slot !== slot) return
+        const error = Option.getOrElse(Cause.findErrorOption(cause), () => late("SUBSCRIBE", "dialling was given up"))
+        this.failAll(error)
+        this.end("no connection could be made")
+      })))
+  }
+
+  private end(why: string): void {
+    const { slot } = this
+    this.slot = undefined
+    for (const connection of this.tenant.draining) connection.close(why)
+    slot?.close()?.close(why)
+  }
+
+  private failAll(error: HitlessError): void {
+    const all = Array.from(this.entries.values())
+    this.entries.clear()
+    for (const { confirmed, listeners } of all) {
+      Deferred.doneUnsafe(confirmed, Exit.fail(error))
+      for (const listener of listeners) listener.fail(error)
+    }
+  }
+
+  private tellAll(told: Gap): void {
+    const all = new Set(Array.from(this.entries.values()).flatMap(({ listeners }) => Array.from(listeners)))
+    for (const listener of all) listener.hear(told)
+  }
+
+  // ----- what is heard -----
+
+  private hear(connection: Connection, elements: ReadonlyArray<unknown>): void {
+    const link = this.links.get(connection)
+    const type = textOf(elements[0])
+    const frame = type !== undefined && Object.hasOwn(frames, type) ? frames[type] : undefined
+    if (link === undefined || frame === undefined) {
+      return this.around.maintenance.hear(connection, asText(elements) as ReadonlyArray<unknown>)
+    }
+    this.livesOn(link)
+    const [what, kind] = frame
+    const name = textOf(elements[1])
+    if (name === undefined) return
+    if (what === "confirmed") return this.confirm(connection, link, kind, name)
+    if (what === "ended") return this.unsubscribed(connection, link, kind, name)
+    const [channel, bytes] = kind === "pattern" ? [textOf(elements[2]), elements[3]] : [name, elements[2]]
+    if (channel === undefined || !(bytes instanceof Uint8Array)) return
+    if (kind === "channel" && channel === this.marker) return this.marked(link)
+    const heard = {
+      key: keyOf(kind, name),
+      message: new Published(channel, kind === "pattern" ? name : undefined, bytes)
+    }
+    if (link.hearing === "live") this.give(heard)
+    else if (link.hearing !== "early") link.kept.push(heard)
+  }
+
+  /** RESP2 has no pushes: all of it arrives as replies that nobody asked for. In both a refusal does. */
+  private hearUnowed(connection: Connection, value: unknown): boolean {
+    const link = this.links.get(connection)
+    if (link === undefined) return false
+    if (value instanceof ErrorReply) {
+      this.livesOn(link)
+      this.refuse(connection, link, value)
+    } else if (Array.isArray(value)) this.hear(connection, value)
+    else return false
+    return true
+  }
+
+  private livesOn(link: Link): void {
+    link.heardAt = this.around.runtime.now()
+    link.askedAt = undefined
+  }
+
+  private give({ key, message }: Heard): void {
+    const entry = this.entries.get(key)
+    if (entry !== undefined) { for (const listener of entry.listeners) listener.hear(message) }
+  }
+
+  private confirm(connection: Connection, link: Link, kind: Kind, name: string): void {
+    const key = keyOf(kind, name)
+    link.asked.delete(key)
+    const entry = this.entries.get(key)
+    if (entry === undefined && name !== this.marker) {
+      // Whoever wanted it has left before it was answered.
+      tell(connection, [verbs[kind][1], name])
+    } else {
+      link.confirmed.add(key)
+      if (entry !== undefined) Deferred.doneUnsafe(entry.confirmed, Exit.void)
+    }
+    link.progress.openUnsafe()
+  }
+
+  /** The server ended a subscription by itself, as a cluster does when a slot moves: it is made anew. */
+  private unsubscribed(connection: Connection, link: Link, kind: Kind, name: string): void {
+    const key = keyOf(kind, name)
+    const entry = this.entries.get(key)
+    if (!link.confirmed.delete(key) || entry === undefined) return
+    for (const listener of entry.listeners) listener.hear(gap("lost"))
+    this.ask(connection, link)
+  }
+
+  /** The server refused what was asked first: those who listen are told so, and it is not asked again. */
+  private refuse(connection: Connection, link: Link, reply: ErrorReply): void {
+    const [first] = link.asked
+    if (first === undefined) return
+    const [key, [kind]] = first
+    link.asked.delete(key)
+    link.confirmed.delete(key)
+    // Whoever waits looks at once.
+    link.progress.openUnsafe()
+    const entry = this.entries.get(key)
+    if (entry === undefined) return
+    const error = serverReplied(reply, verbs[kind][0], connection)
+    this.entries.delete(key)
+    Deferred.doneUnsafe(entry.confirmed, Exit.fail(error))
+    for (const listener of entry.listeners) listener.fail(error)
+  }
+
+  // ----- connections -----
+
+  /** Asks a connection for what it has not confirmed and was not asked for. */
+  private ask(connection: Connection, link: Link): void {
+    for (const [key, { kind, name }] of this.entries) {
+      if (link.confirmed.has(key) || link.asked.has(key)) continue
+      link.asked.set(key, [kind, name])
+      tell(connection, [verbs[kind][0], name])
+    }
+  }
+
+  /** Waits until a connection has answered everything that it was asked for. */
+  private settled(connection: Connection, link: Link): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => {
+      const end = ended(connection)
+      if (end !== undefined) return Effect.fail(end)
+      if (link.asked.size === 0) return Effect.void
+      link.progress.closeUnsafe()
+      return Effect.andThen(link.progress.await, this.settled(connection, link))
+    })
+  }
+
+  /** Subscribes on a connection that is to take the place of `old`, and cuts what is heard exactly where both hear. */
+  private restore(next: Connection, old: Connection | undefined): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => {
+      const before = old === undefined ? undefined : this.links.get(old)
+      const link = new Link(before === undefined ? "live" : "early", this.around.runtime.now())
+      this.links.set(next, link)
+      this.ask(next, link)
+      const { connectTimeout } = this.around.runtime.config
+      const subscribed = Effect.timeoutOrElse(this.settled(next, link), {
+        duration: connectTimeout,
+        orElse: () =>
+          Effect.fail(
+            late("SUBSCRIBE", `not all was confirmed within ${Duration.format(connectTimeout)}`, next.address)
+          )
+      })
+      if (old === undefined || before === undefined) return subscribed
+      return Effect.andThen(subscribed, this.takeOver(old, before, next, link)).pipe(
+        // The old one goes on as if nothing had been.
+        Effect.onError(() => Effect.sync(() => this.revive(before)))
+      )
+    })
+  }
+
+  private takeOver(old: Connection, before: Link, next: Connection, link: Link): Effect.Effect<void, HitlessError> {
+    return Effect.flatMap(this.cut(old, before, next, link), (isCut) => {
+      if (isCut) return Effect.void
+      const end = ended(next)
+      if (end !== undefined) return Effect.fail(end)
+      // Better twice than never.
+      this.revive(before)
+      this.revive(link)
+      return Effect.map(this.fenced(old, before), (isComplete) => this.tellAll(gap(isComplete ? "repeated" : "lost")))
+    })
+  }
+
+  /** What a connection hears counts, and what was kept of it too. */
+  private revive(link: Link): void {
+    if (link.hearing === "live") return
+    link.hearing = "live"
+    for (const heard of link.kept.splice(0)) this.give(heard)
+  }
+
+  /** Has both connections hear one message. `false` where that is not possible in time. */
+  private cut(old: Connection, before: Link, next: Connection, link: Link): Effect.Effect<boolean> {
+    const marker = `hitless-marker-${this.around.runtime.unique()}`
+    const key = keyOf("channel", marker)
+    const pair = [[old, before], [next, link]] as const
+    const isHeard: Effect.Effect<boolean> = Effect.suspend(() => {
+      if (link.hearing === "live") return Effect.succeed(true)
+      if (old.end !== undefined || next.end !== undefined) return Effect.succeed(false)
+      link.progress.closeUnsafe()
+      return Effect.andThen(link.progress.await, isHeard)
+    })
+    return Effect.suspend(() => {
+      this.marker = marker
+      for (const [connection, { asked }] of pair) {
+        asked.set(key, ["channel", marker])
+        tell(connection, ["SUBSCRIBE", marker])
+      }
+      return Effect.forEach(pair, ([connection, one]) => this.settled(connection, one), { discard: true })
+    }).pipe(
+      Effect.andThen(Effect.suspend(() =>
+        pair.every(([, { confirmed }]) => confirmed.has(key))
+          // In RESP3, without which nobody announces a move, a connection that is subscribed can publish.
+          ? Effect.andThen(next.exchange([["PUBLISH", marker, ""]]), isHeard)
+          : Effect.succeed(false)
+      )),
+      Effect.timeoutOrElse({ duration: markerWithin, orElse: () => Effect.succeed(false) }),
+      Effect.catch(() => Effect.succeed(false)),
+      Effect.ensuring(Effect.sync(() => {
+        this.marker = undefined
+        for (const [connection, { asked, confirmed }] of pair) {
+          asked.delete(key)
+          if (confirmed.delete(key)) tell(connection, ["UNSUBSCRIBE", marker])
+        }
+      }))
+    )
+  }
+
+  /** A connection has heard the marker. */
+  private marked(link: Link): void {
+    if (link.hearing === "live") link.hearing = "over"
+    else if (link.hearing === "early") link.hearing = "kept"
+    const links = Array.from(this.links.values())
+    const old = links.find(({ hearing }) => hearing === "over")
+    const next = links.find(({ hearing }) => hearing === "kept")
+    if (old === undefined || next === undefined) return
+    // What the old one has heard since the new one has heard too.
+    old.kept.length = 0
+    this.revive(next)
+    next.progress.openUnsafe()
+  }
+
+  /** Waits until everything has arrived that the server had sent before. `false` when it does not within a while. */
+  private fenced(connection: Connection, link: Link): Effect.Effect<boolean> {
+    return Effect.suspend(() => {
+      this.probe(connection, link)
+      return Effect.as(this.settled(connection, link), true)
+    }).pipe(
+      Effect.timeoutOrElse({ duration: markerWithin, orElse: () => Effect.succeed(false) }),
+      Effect.catch(() => Effect.succeed(false))
+    )
+  }
+
+  private onLost(connection: Connection, wasDraining: boolean): void {
+    const link = this.links.get(connection)
+    this.links.delete(connection)
+    if (link === undefined) return
+    link.progress.openUnsafe()
+    if (wasDraining || link.hearing !== "live") return
+    const others = Array.from(this.links.values())
+    if (others.some(({ hearing }) => hearing === "live")) return
+    // It was to take another's place, and did not.
+    for (const other of others) if (other.hearing === "over") this.revive(other)
+    this.tellAll(gap("lost"))
+  }
+
+  // ----- signs of life -----
+
+  /**
+   * Asks for what is subscribed already, which every server answers in every protocol, and which shows whether it is still
+   * permitted.
+   */
+  private probe(connection: Connection, link: Link): void {
+    for (const [key, { kind, name }] of this.entries) {
+      link.asked.set(key, [kind, name])
+      return tell(connection, [verbs[kind][0], name])
+    }
+  }
+
+  /** Asks a connection on which nothing was heard for a while for a sign of life, and closes one that gives none. */
+  private review(): void {
+    const { maintenance, runtime } = this.around
+    const connection = this.slot?.connection
+    const link = connection === undefined ? undefined : this.links.get(connection)
+    const now = runtime.now()
+    let next = now + askAfter
+    // What is not read says nothing.
+    if (connection !== undefined && link !== undefined && this.full.size === 0) {
+      if (link.askedAt === undefined && link.heardAt + askAfter <= now) {
+        link.askedAt = now
+        this.probe(connection, link)
+      }
+      if (link.askedAt === undefined) next = link.heardAt + askAfter
+      else {
+        const { commandTimeout, connectTimeout } = runtime.config
+        const timeout = finiteMillis(commandTimeout, connectTimeout)
+        next = maintenance.timeouts.deadline(link.askedAt, timeout, connection, now)
+        if (next <= now) {
+          connection.close("the server has gone silent")
+          next = now + askAfter
+        }
+      }
+    }
+    if (this.entries.size > 0) this.alarm.set(next)
+  }
+
+  private hold(stream: object): void {
+    this.full.add(stream)
+    this.mayRead.closeUnsafe()
+  }
+
+  private release(stream: object): void {
+    if (this.full.delete(stream) && this.full.size === 0) {
+      // It was not silent: it was not read.
+      for (const link of this.links.values()) this.livesOn(link)
+      this.mayRead.openUnsafe()
+    }
+  }
+}
+
+const tell = (connection: Connection, words: ReadonlyArray<string>): void => {
+  if (connection.state === "Ready") connection.sendUnanswered(words)
+}
+
+const late = (command: string, detail: string, endpoint?: string): HitlessError =>
+  new HitlessError({
+    reason: new ConnectFailed({
+      command,
+      kind: "TimedOut",
+      detail,
+      mayHaveExecuted: true,
+      ...(endpoint === undefined ? {} : { endpoint })
+    })
+  })
+
+const tooMany = (limit: number): HitlessError =>
+  new HitlessError({
+    reason: new Overloaded({ command: "SUBSCRIBE", limit, unit: "messages", mayHaveExecuted: false })
+  })
