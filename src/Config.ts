@@ -96,7 +96,7 @@ export interface MaintenanceOptions {
    * never asks for them. Default: `auto`.
    */
   readonly mode?: "disabled" | "enabled" | "auto" | undefined
-  /** Which address a move should announce; `auto` derives it from the endpoint. Default: `auto`. */
+  /** Which address a move should announce; `auto` asks for the kind of address that the connection itself has. Default: `auto`. */
   readonly endpointType?: "auto" | EndpointType | undefined
   /** Further attempts after a failed handoff, 0 to 10. Default: 3. */
   readonly maxHandoffRetries?: number | undefined

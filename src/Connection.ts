@@ -156,8 +156,11 @@ export interface Options {
   readonly database: number
   /** What its user told the connection whose place it is to take. */
   readonly restored: ReadonlyArray<Words>
-  /** The kind of address to ask for, or `undefined` to not ask for notifications; finding out may take a DNS lookup. */
-  readonly ask: Effect.Effect<EndpointType | undefined, never, Transport.Transport>
+  /**
+   * The kind of address to ask for, or `undefined` to not ask for notifications; finding out takes a DNS lookup where the
+   * transport does not tell the peer's address.
+   */
+  readonly ask: (peerAddress: string | undefined) => Effect.Effect<EndpointType | undefined>
   /** Refused notifications, or a server without RESP3, fail the connection. */
   readonly required: boolean
   /** What the client knows about how its peers are greeted. */
@@ -883,7 +886,7 @@ const open = Effect.fnUntraced(function*(
     const credentials = yield* credentialsOf(options)
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
     for (const words of restored) if (words[0] === "AUTH") connection.scrub = hiding(connection.scrub, words)
-    const session = { credentials, ask: yield* options.ask, clientName, database, restored }
+    const session = { credentials, ask: yield* options.ask(connection.peerAddress), clientName, database, restored }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
     const established = yield* shakeHands((batch) => connection.exchange(batch), first, terms)
     greetings.learn(address, established, monotonicMillis(clock))

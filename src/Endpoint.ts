@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { keepNewest } from "./internal/bounded.ts"
 
@@ -143,17 +144,25 @@ export const isAt = (hosts: ReadonlyArray<string>): (self: Endpoint) => boolean 
  */
 export type DetectedType = "internal-ip" | "internal-fqdn" | "external-ip" | "external-fqdn"
 
+/** 100.64.0.0/10 (RFC 6598): between a carrier, or a cloud, and its customers, and as little routed as private ones. */
+const isCarrierGrade = (ip: NetAddress.Ipv4Address): boolean =>
+  /^100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./.test(NetAddress.formatIp(ip))
+
 const isInternal = (address: string): boolean =>
   Result.match(NetAddress.ipFromString(address), {
     onFailure: () => false,
-    onSuccess: (ip) =>
-      NetAddress.isLoopback(ip) || NetAddress.isLinkLocal(ip) ||
-      (NetAddress.isIpv4Address(ip) ? NetAddress.isPrivate(ip) : NetAddress.isUniqueLocal(ip))
+    onSuccess: (given) => {
+      const ip = NetAddress.isIpv4Address(given)
+        ? given
+        : Option.getOrElse(NetAddress.fromIpv4Mapped(given), () => given)
+      return NetAddress.isLoopback(ip) || NetAddress.isLinkLocal(ip) ||
+        (NetAddress.isIpv4Address(ip) ? NetAddress.isPrivate(ip) || isCarrierGrade(ip) : NetAddress.isUniqueLocal(ip))
+    }
   })
 
 /**
  * The kind of address to ask for, from how this client reaches the server: by name under TLS, so that certificates can
- * be verified, else by IP; internal when every address it resolves to is loopback, link-local or private.
+ * be verified, else by IP; internal when every address given is loopback, link-local, private or of a carrier (100.64/10).
  *
  * @category getters
  * @since 0.1.0

@@ -90,7 +90,7 @@ const single = Effect.fnUntraced(function*(port: number, behaviour: Partial<Owne
     clientName: undefined,
     database: 0,
     restored: [],
-    ask: Effect.undefined,
+    ask: () => Effect.undefined,
     required: false,
     greetings: new Greetings("auto"),
     timeout: Duration.seconds(5),

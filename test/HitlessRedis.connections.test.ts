@@ -320,7 +320,11 @@ describe("a dial", () => {
       const transport = yield* Effect.provide(Transport.Transport, NodeTransport.layer)
       const options = { host, port: server.port, connectTimeout: "50 millis" } as const
       const unresolved = yield* Effect.flip(HitlessRedis.make(options)).pipe(
-        Effect.provideService(Transport.Transport, { ...transport, resolve: () => Effect.never })
+        Effect.provideService(Transport.Transport, {
+          ...transport,
+          open: (endpoint, { onPeer: _, ...options }) => transport.open(endpoint, options),
+          resolve: () => Effect.never
+        })
       )
       const reason = reasonOf(unresolved._tag === "HitlessError" ? unresolved : assert.fail(), "ConnectFailed")
       assert.strictEqual(reason.kind, "TimedOut")

@@ -223,6 +223,8 @@ describe("a transport", () => {
         const redis = yield* connectTo(server.port).pipe(
           Effect.provideService(Transport.Transport, {
             ...transport,
+            // It does not tell where it has connected to.
+            open: (endpoint, { onPeer: _, ...options }) => transport.open(endpoint, options),
             resolve: () => misbehaviour() as ReturnType<typeof transport.resolve>
           })
         )
@@ -232,6 +234,37 @@ describe("a transport", () => {
         assert.deepStrictEqual(asked, ["external-ip", "external-ip"])
       }))
   }
+
+  /** What a client asks a server on loopback for, whose name leads elsewhere if anywhere. */
+  const questionOf = Effect.fnUntraced(function*(tellsPeer: boolean, addresses: Effect.Effect<ReadonlyArray<string>>) {
+    const asked: Array<string | undefined> = []
+    const server = yield* rawServer((words) => {
+      if (words[1] === "MAINT_NOTIFICATIONS") asked.push(words.at(-1))
+      return answer(words)
+    })
+    const transport = yield* nodeTransport
+    yield* connectTo(server.port).pipe(
+      Effect.provideService(Transport.Transport, {
+        ...transport,
+        open: (endpoint, { onPeer, ...options }) =>
+          transport.open(endpoint, tellsPeer ? { ...options, onPeer } : options),
+        resolve: () => addresses
+      })
+    )
+    return asked
+  })
+
+  it.live("that tells where it has connected to is asked for no other address", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* questionOf(true, Effect.succeed(["8.8.8.8"])), ["internal-ip"])
+      assert.deepStrictEqual(yield* questionOf(false, Effect.succeed(["8.8.8.8"])), ["external-ip"])
+      assert.deepStrictEqual(yield* questionOf(false, Effect.succeed(["100.64.0.1"])), ["internal-ip"])
+    }))
+
+  it.live("whose resolver never answers is not waited for longer than the dial leaves", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* questionOf(false, Effect.never), ["external-ip"])
+    }))
 })
 
 describe("a connection that closes when its handshake is over, before its slot has it", () => {

@@ -136,7 +136,7 @@ export class Dialer {
           clientName: config.clientName,
           database: config.database,
           restored: owner.restored,
-          ask: Effect.suspend(() => this.supports.questionFor(endpoint)),
+          ask: (peerAddress) => this.supports.questionFor(endpoint, peerAddress),
           required: config.maintenance.mode === "enabled",
           greetings: this.greetings,
           timeout,

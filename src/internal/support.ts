@@ -17,6 +17,9 @@ import type { Runtime } from "./runtime.ts"
 /** How long an endpoint that refused notifications is not asked again, in milliseconds. */
 const askAgainAfter = 60_000
 
+/** How long a lookup may take that tells where the server is, in milliseconds; the connection goes on without. */
+const lookupWithin = 2000
+
 /** Of how many endpoints is known what they offer: a client dials a few, but servers can name any number of targets. */
 const mostKnown = 64
 
@@ -42,15 +45,15 @@ export class Supports {
     for (const [address, { support }] of this.known) yield [address, support]
   }
 
-  /** Which kind of address to ask an endpoint for; `undefined` to not ask. */
-  questionFor(endpoint: Endpoint): Effect.Effect<EndpointType | undefined> {
+  /** Which kind of address to ask an endpoint for, that turned out to be at `peerAddress`; `undefined` to not ask. */
+  questionFor(endpoint: Endpoint, peerAddress: string | undefined): Effect.Effect<EndpointType | undefined> {
     const { maintenance: { mode }, protocol } = this.runtime.config
     if (mode === "disabled" || protocol === 2) return Effect.undefined
     const known = this.known.get(format(endpoint))
     if (mode === "auto" && known?.support._tag === "Refused" && this.runtime.now() < known.at + askAgainAfter) {
       return Effect.undefined
     }
-    return this.typeFor(endpoint)
+    return this.typeFor(endpoint, peerAddress)
   }
 
   /** Takes in what the endpoint of a connection answered, if it was asked. */
@@ -95,7 +98,10 @@ export class Supports {
       this.known.set(connection.address, { support, at: now })
       this.runtime.fork(
         Effect.map(
-          Effect.flatMap(this.typeFor(connection.endpoint), (endpointType) => connection.ask(endpointType)),
+          Effect.flatMap(
+            this.typeFor(connection.endpoint, connection.peerAddress),
+            (endpointType) => connection.ask(endpointType)
+          ),
           (answered) => {
             if (answered) this.learn(connection)
           }
@@ -104,14 +110,17 @@ export class Supports {
     }
   }
 
-  private typeFor(endpoint: Endpoint): Effect.Effect<EndpointType> {
+  private typeFor(endpoint: Endpoint, peerAddress: string | undefined): Effect.Effect<EndpointType> {
     const { maintenance: { endpointType }, tls: options } = this.runtime.config
     if (endpointType !== "auto") return Effect.succeed(endpointType)
     const tls = options !== undefined
-    // A Unix socket is on this machine. A name that cannot be resolved fails the dial itself, with its own message.
+    // A Unix socket is on this machine.
     if (endpoint._tag === "Unix") return Effect.succeed(detectType(["127.0.0.1"], { tls }))
+    if (peerAddress !== undefined) return Effect.succeed(detectType([peerAddress], { tls }))
     return Effect.suspend(() => this.runtime.transport.resolve(endpoint.host)).pipe(
+      Effect.timeout(lookupWithin),
       Effect.map((addresses) => detectType(addresses, { tls })),
+      // What is asked for is not worth a connection.
       Effect.catchCause(() => Effect.succeed(detectType([], { tls })))
     )
   }
