@@ -41,7 +41,9 @@ import type { Moving, Slot, SlotState } from "./internal/slot.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 
 interface Base {
-  /** The index of the slot in the pool. */
+  /** What the connection is for: commands of all, one user, or subscriptions. */
+  readonly kind: "shared" | "reserved" | "subscriber"
+  /** Which of its kind it is, from 0 on. */
   readonly slot: number
   /** The endpoint being left, and the target, as `host:port`. */
   readonly from: string
@@ -266,6 +268,7 @@ export const make = Effect.fnUntraced(function*(
       Schedule.tap(({ duration }) =>
         Effect.sync(() =>
           runtime.log("Debug", "a handoff waits for the circuit of its target", {
+            kind: slot.kind,
             slot: slot.index,
             to: format(move.target),
             delay: Duration.format(duration)
@@ -287,6 +290,7 @@ export const make = Effect.fnUntraced(function*(
         ? traced(attempts(slot, move), "hitless.handoff", {
           ...clientAttributes(move.target, config.database),
           "hitless.handoff.from": format(move.retiring),
+          "hitless.handoff.kind": slot.kind,
           "hitless.handoff.slot": slot.index
         })
         : attempts(slot, move)
@@ -369,6 +373,7 @@ export const make = Effect.fnUntraced(function*(
     const waited = Queue.isFullUnsafe(queue)
     if (waited) {
       runtime.log("Warn", "the handoff queue is full, a handoff waits for room", {
+        kind: slot.kind,
         slot: slot.index,
         size: handoffQueueSize
       })
@@ -391,6 +396,7 @@ export const make = Effect.fnUntraced(function*(
 })
 
 const base = (slot: Slot, move: Move): Base => ({
+  kind: slot.kind,
   slot: slot.index,
   from: format(move.retiring),
   to: format(move.target),

@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Redis from "effect/persistence/Redis"
 import * as Queue from "effect/Queue"
 import { type HitlessError, HitlessRedis } from "hitless"
+import { MaintenanceClock, Rehearsal } from "hitless/testing"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { addresses, advance, announceMove, begin, connections, handoffs, rehearse, until } from "./support/rehearsal.ts"
 
@@ -165,6 +166,28 @@ describe("a reserved connection", () => {
       yield* until(Effect.sync(() => waiting.pollUnsafe() !== undefined))
       assert.strictEqual(yield* Effect.flatten(Effect.sync(() => waiting.pollUnsafe()!)), 2)
     }).pipe(Effect.scoped, rehearse({ maintenance: { logLevel: "Error" } })))
+})
+
+describe("connections of every kind", () => {
+  it.effect("are told apart in what is told of their handoffs", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      yield* redis.reserve
+      yield* redis.reserve
+      yield* Effect.asVoid(redis.subscription({ channels: ["news"] }))
+      yield* begin(announceMove(0, 1, 30, addresses.b))
+      yield* advance("1 second")
+      const { handoffs } = yield* Rehearsal.report
+      assert.deepStrictEqual(handoffs.map(({ kind, outcome, slot }) => `${kind} ${slot} ${outcome}`).toSorted(), [
+        "reserved 0 completed",
+        "reserved 1 completed",
+        "shared 0 completed",
+        "subscriber 0 completed"
+      ])
+      const { text } = yield* (yield* MaintenanceClock.MaintenanceClock).timeline
+      assert.include(text, "completes the handoff of reserved 1 to b")
+      assert.include(text, "completes the handoff of slot 0 to b")
+    }).pipe(Effect.scoped, rehearse()))
 })
 
 describe("a subscription", () => {

@@ -587,6 +587,7 @@ describe("what a rehearsal shows", () => {
       )
       const { handoffs } = yield* Rehearsal.report
       assert.deepStrictEqual(handoffs, [{
+        kind: "shared",
         slot: 0,
         from: "redis.test:6379",
         to: "10.0.0.2:6379",

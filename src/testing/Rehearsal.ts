@@ -55,6 +55,8 @@ export interface Tally {
  * @since 0.1.0
  */
 export interface HandoffOutcome {
+  /** What its connection is for: commands of all, one user, or subscriptions. */
+  readonly kind: "shared" | "reserved" | "subscriber"
   readonly slot: number
   readonly from: string
   readonly to: string
@@ -208,8 +210,10 @@ export const assertHandoffsInTime = inReport(
         outcome === "failed" || outcome === "unfinished" ||
         (outcome === "completed" && Duration.isGreaterThan(took, announced))
       )
-      .map(({ announced, from, outcome, slot, to, took }) =>
-        `slot ${slot} from ${from} to ${to}: ${outcome} after ${Duration.format(took)} of ${Duration.format(announced)}`
+      .map(({ announced, from, kind, outcome, slot, to, took }) =>
+        `${kind === "shared" ? "slot" : kind} ${slot} from ${from} to ${to}: ${outcome} after ${
+          Duration.format(took)
+        } of ${Duration.format(announced)}`
       )
 )
 

@@ -105,7 +105,7 @@ const heard = (notification: Notification, nodeAt: NodeAt): string => {
 }
 
 const handedOff = (event: HandoffEvent, nodeAt: NodeAt): string => {
-  const what = `slot ${event.slot} to ${nodeAt(event.to)}`
+  const what = `${event.kind === "shared" ? "slot" : event.kind} ${event.slot} to ${nodeAt(event.to)}`
   switch (event._tag) {
     case "Queued":
       return `queues a handoff of ${what}${event.waited ? ", after it waited for room" : ""}`

@@ -39,7 +39,7 @@ export class Handoffs {
   }
 
   happened(event: HandoffEvent): void {
-    const key = `${event.slot} ${event.to}`
+    const key = `${event.kind} ${event.slot} ${event.to}`
     const record = this.open.get(key) ?? this.begin(event)
     const outcome = ended[event._tag]
     if (outcome === undefined) {
@@ -68,7 +68,8 @@ export class Handoffs {
   }
 
   outcomes(): ReadonlyArray<HandoffOutcome> {
-    return this.records.map(({ announced, endedAt, event: { from, slot, to }, outcome, since }) => ({
+    return this.records.map(({ announced, endedAt, event: { from, kind, slot, to }, outcome, since }) => ({
+      kind,
       slot,
       from,
       to,
