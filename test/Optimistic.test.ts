@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -66,7 +67,7 @@ describe("A transaction that watches", () => {
       assert.strictEqual(reason._tag, "TransactionAborted")
     }).pipe(Effect.scoped))
 
-  it.live("runs nothing when its body decides so, fails, or is interrupted, and leaves no watch behind", () =>
+  it.live("runs nothing when its body decides so, fails, dies, or is interrupted, and leaves no watch behind", () =>
     Effect.gen(function*() {
       const redis = yield* connect(yield* startRedis())
       const mine = yield* redis.reserve
@@ -86,6 +87,9 @@ describe("A transaction that watches", () => {
       // A change would abort what is watched still.
       yield* redis.send("SET", "n", 1)
       assert.deepStrictEqual(yield* mine.transaction([["GET", "n"]]), [Result.succeed("1")])
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(mine.transaction({ watch: ["n"] }, () => Effect.die("a defect")))))
+      yield* redis.send("SET", "n", 2)
+      assert.deepStrictEqual(yield* mine.transaction([["GET", "n"]]), [Result.succeed("2")])
     }).pipe(Effect.scoped))
 
   it.live("says what is wrong with its keys", () =>

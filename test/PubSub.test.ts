@@ -13,23 +13,10 @@ import * as Stream from "effect/Stream"
 import { HitlessError, HitlessRedis, type PubSub } from "hitless"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { clientList, connect, connectTo, host, resume, stall } from "./support/client.ts"
+import { confirm, frame, heard, isMarker, notPermitted } from "./support/listening.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
 import { addresses, advance, announceMove, begin, connections, nodes, rehearse } from "./support/rehearsal.ts"
-
-/** Everything that a stream gives, as it comes, until the scope closes. */
-const heard = Effect.fnUntraced(function*(stream: Stream.Stream<PubSub.Message, HitlessError.HitlessError>) {
-  const messages: Array<string> = []
-  const running = yield* Stream.runForEach(stream, (message) =>
-    Effect.sync(() => {
-      messages.push(
-        message._tag === "Gap"
-          ? `${message.why} ${message.count}`
-          : `${message.pattern ?? message.channel} ${message.message}`
-      )
-    })).pipe(Effect.exit, Effect.forkScoped({ startImmediately: true }))
-  return { messages, running }
-})
 
 const reasonOf = (exit: Exit.Exit<unknown, HitlessError.HitlessError>): string =>
   Exit.isSuccess(exit) ? "it ended" : Cause.squash(exit.cause) instanceof HitlessError.HitlessError
@@ -370,17 +357,11 @@ describe("A subscription to a real server", () => {
 })
 
 describe("A subscription to a server that does not do as others", () => {
-  const frame = (...words: ReadonlyArray<string>) =>
-    `>${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join("")}`
-
-  const confirm = ([verb = "", name = ""]: ReadonlyArray<string>): string | undefined =>
-    /^(?:UN)?S?SUBSCRIBE$|^SUNSUBSCRIBE$/.test(verb) ? frame(verb.toLowerCase(), name, "1") : undefined
-
   it.live("says that messages may come twice where no marker is permitted, and loses none", () =>
     Effect.gen(function*() {
       const answer = (words: ReadonlyArray<string>) =>
-        words[1]?.startsWith("hitless-marker") === true
-          ? "-NOPERM no permissions to access a channel used as argument\r\n"
+        isMarker(words)
+          ? notPermitted
           : answerHandshake(words) ?? confirm(words) ?? "+OK\r\n"
       const next = yield* rawServer(answer)
       const server = yield* rawServer(answer)

@@ -4,8 +4,10 @@
  *
  * It never chooses a connection: all is sent on the one that it is given, which nobody else may use meanwhile.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { HitlessError } from "../HitlessError.ts"
@@ -48,9 +50,11 @@ export const optimistic = <E, R>(
         Array.isArray(commands) && commands.length === 0 ? Effect.as(unwatch, []) : calls.batch("transaction", commands)
     )
   ).pipe(
-    Effect.tapError((error) => isAborted(error) ? Effect.void : unwatch),
-    // Who is interrupted does not wait for it.
-    Effect.onInterrupt(() => Effect.sync(() => runtime.fork(unwatch)))
+    Effect.onError((cause) => {
+      // Who is interrupted does not wait for it.
+      if (Cause.hasInterrupts(cause)) return Effect.sync(() => runtime.fork(unwatch))
+      return isAborted(Option.getOrUndefined(Cause.findErrorOption(cause))) ? Effect.void : unwatch
+    })
   )
   return Effect.retry(attempt, { while: isAborted, schedule: retry ?? persistent(runtime, time) })
 }

@@ -187,9 +187,11 @@ export class Slot implements Owner {
   open(): Effect.Effect<void, HitlessError> {
     return Effect.suspend(() => {
       const before = this.state
+      if (before._tag === "Closed") return Effect.void
       return Effect.uninterruptibleMask((restore) =>
         restore(this.around.dialer.dialAny(this)).pipe(
-          Effect.tap((connection) => this.prepare(connection, restore)),
+          // Where another came first it is closed, and needs nothing.
+          Effect.tap((connection) => this.isStill(before) ? this.prepare(connection, restore) : Effect.void),
           Effect.flatMap((connection) => this.installIfStill(before, connection))
         )
       )
@@ -366,15 +368,20 @@ export class Slot implements Owner {
     return Effect.succeed(true)
   }
 
+  /** Whether it has the connection, or waits for the one, that it had or waited for then. */
+  private isStill(before: SlotState): boolean {
+    const { state } = this
+    return state === before ||
+      ("connection" in state && "connection" in before && state.connection === before.connection)
+  }
+
   /** Installs a connection that was dialled when the slot was as `before`, or closes it if another came first. */
   private installIfStill(before: SlotState, connection: Connection): Effect.Effect<void, HitlessError> {
     const { runtime } = this.around
     const { state } = this
-    const isStill = state === before || ("connection" in state && "connection" in before &&
-      state.connection === before.connection)
     const isOutdated = "connection" in state &&
       (this.tenant.stays?.() === true || connection.restored !== this.restored)
-    if (runtime.isClosing || !isStill || isOutdated || state._tag === "Closed") {
+    if (runtime.isClosing || !this.isStill(before) || isOutdated || state._tag === "Closed") {
       connection.close("another connection took its place")
       return Effect.void
     }

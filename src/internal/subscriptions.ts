@@ -10,10 +10,8 @@
  * This module never chooses where to connect, and never publishes anything but the marker.
  */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -26,6 +24,7 @@ import { ErrorReply } from "../Resp.ts"
 import { Alarm } from "./alarm.ts"
 import { flawOf, refused } from "./commands.ts"
 import { dialUntil, isTurnedAway } from "./dialer.ts"
+import { Fifo } from "./fifo.ts"
 import { serverReplied } from "./replies.ts"
 import { finiteMillis } from "./runtime.ts"
 import { Slot, type Surroundings, type Tenant } from "./slot.ts"
@@ -44,16 +43,16 @@ const verbs: Readonly<Record<Kind, readonly [subscribe: string, unsubscribe: str
 }
 
 /** What a frame is, by its first word, and what kind of subscription it is about. */
-const frames: Readonly<Record<string, readonly ["message" | "confirmed" | "ended", Kind]>> = {
+const frames: Readonly<Record<string, readonly ["message" | "subscribe" | "unsubscribe", Kind]>> = {
   message: ["message", "channel"],
   pmessage: ["message", "pattern"],
   smessage: ["message", "shard"],
-  subscribe: ["confirmed", "channel"],
-  psubscribe: ["confirmed", "pattern"],
-  ssubscribe: ["confirmed", "shard"],
-  unsubscribe: ["ended", "channel"],
-  punsubscribe: ["ended", "pattern"],
-  sunsubscribe: ["ended", "shard"]
+  subscribe: ["subscribe", "channel"],
+  psubscribe: ["subscribe", "pattern"],
+  ssubscribe: ["subscribe", "shard"],
+  unsubscribe: ["unsubscribe", "channel"],
+  punsubscribe: ["unsubscribe", "pattern"],
+  sunsubscribe: ["unsubscribe", "shard"]
 }
 
 const defaultCapacity = 1024
@@ -77,8 +76,10 @@ interface Entry {
   readonly kind: Kind
   readonly name: string
   readonly listeners: Set<Listener>
-  /** Done when the server has confirmed it for the first time. */
-  readonly confirmed: Deferred.Deferred<void, HitlessError>
+  /** Why it is over, if it is. */
+  error: HitlessError | undefined
+  /** Opens whenever it may have become heard, or over. */
+  readonly changed: Latch.Latch
 }
 
 const keyOf = (kind: Kind, name: string): string => `${kind} ${name}`
@@ -93,10 +94,18 @@ const namesOf = ({ channels = [], patterns = [], shardChannels = [] }: Options):
 
 // ----- one connection -----
 
+/** A command whose answer is still to come, or has come. */
+interface Owed {
+  readonly verb: "subscribe" | "unsubscribe" | "publish"
+  readonly kind: Kind
+  readonly name: string
+  state: "owed" | "done" | "refused"
+}
+
 /**
- * What counts of what a connection hears: everything (`live`); of the next one, nothing before the marker (`early`) and what
- * follows it when the old one's part is over (`kept`); of the old one, what follows the marker only if the next one fails
- * (`over`).
+ * What counts of what a connection hears: everything (`live`); of the next one, nothing before the marker (`early`), and what
+ * follows it as soon as the connection serves (`kept`); of the old one, what follows the marker only if the next one never
+ * serves (`over`).
  */
 type Hearing = "live" | "early" | "kept" | "over"
 
@@ -108,12 +117,15 @@ interface Heard {
 /** What is known of one connection. */
 class Link {
   hearing: Hearing
-  readonly confirmed = new Set<string>()
-  /** What was asked and is not answered, in order. */
-  readonly asked = new Map<string, Name>()
+  /** What was sent and is not answered: answers come in this order. */
+  readonly owed = new Fifo<Owed>()
+  /** What it is subscribed to, or will be when that is answered. */
+  readonly current = new Map<string, Owed>()
   /** What was heard and may count later. */
   readonly kept: Array<Heard> = []
-  /** Opens with every answer, and with the end of the connection. */
+  /** What has to be told when it begins to serve. */
+  gap: Gap | undefined
+  /** Opens with every answer, with the marker, and with the end of the connection. */
   readonly progress = Latch.makeUnsafe(false)
   heardAt: number
   /** When it was asked for a sign of life that has not come. */
@@ -132,15 +144,12 @@ const textOf = (value: unknown): string | undefined =>
 const asText = (value: unknown): unknown =>
   value instanceof Uint8Array ? decoder.decode(value) : Array.isArray(value) ? value.map(asText) : value
 
-const ended = (connection: Connection): HitlessError | undefined =>
-  connection.end === undefined ? undefined : new HitlessError({ reason: connection.end.cause })
-
 /** The subscriptions of one client. @internal */
 export class Subscriptions {
   private readonly around: Surroundings
   private readonly entries = new Map<string, Entry>()
   private readonly links = new Map<Connection, Link>()
-  private readonly tenant: Tenant
+  private readonly draining = new Set<Connection>()
   private readonly alarm: Alarm
   /** Streams that are full and do not drop: while there are any nothing is read. */
   private readonly full = new Set<object>()
@@ -153,26 +162,6 @@ export class Subscriptions {
   constructor(around: Surroundings) {
     this.around = around
     this.alarm = new Alarm(around.runtime.context, () => this.review())
-    this.tenant = {
-      kind: "subscriber",
-      draining: new Set(),
-      restore: (next, old) => this.restore(next, old),
-      takesBytes: true,
-      // One that is about to take another's place is read on, or it would never be ready.
-      mayRead: (connection) => this.links.get(connection)?.hearing === "live" ? this.mayRead.await : Effect.void,
-      // Messages are not commands: nobody waits for the next connection.
-      awaited: Effect.never,
-      onPush: (connection, elements) => this.hear(connection, elements),
-      onUnowed: (connection, value) => this.hearUnowed(connection, value),
-      onOrphans: (connection, _cause, _orphans, wasDraining) => this.onLost(connection, wasDraining),
-      onDialFailed: (reason) => {
-        if (isTurnedAway(reason)) this.failAll(new HitlessError({ reason }))
-      },
-      onChange: () => {},
-      onServing: () => {},
-      onUnwritten: () => {},
-      onLess: () => {}
-    }
   }
 
   /**
@@ -217,6 +206,8 @@ export class Subscriptions {
       }
       return Effect.flatMap(Queue.unbounded<Message, HitlessError | Cause.Done>(), (queue) => {
         let dropped = 0
+        // Before it is subscribed the answers still have to be read, and afterwards nobody takes anything.
+        let isOpen = false
         const fail = (error: HitlessError): void => {
           Queue.failCauseUnsafe(queue, Cause.fail(error))
         }
@@ -226,7 +217,7 @@ export class Subscriptions {
             if (overflow === "dropOldest") {
               Queue.takeUnsafe(queue)
               dropped++
-            } else this.hold(queue)
+            } else if (isOpen) this.hold(queue)
           }
           Queue.offerUnsafe(queue, message)
         }
@@ -239,24 +230,28 @@ export class Subscriptions {
             return [missing, ...messages]
           })
         )
-        return Effect.acquireRelease(
-          this.subscribe(namesOf(options), { hear, fail }, timeout),
-          () =>
+        return this.subscribe(namesOf(options), { hear, fail }, timeout).pipe(
+          Effect.andThen(Effect.acquireRelease(
             Effect.sync(() => {
-              this.release(queue)
-              Queue.endUnsafe(queue)
+              isOpen = true
+              if (overflow === "suspend" && Queue.sizeUnsafe(queue) >= capacity) this.hold(queue)
             }),
-          { interruptible: true }
-        ).pipe(Effect.as(messages))
+            () =>
+              Effect.sync(() => {
+                isOpen = false
+                this.release(queue)
+                Queue.endUnsafe(queue)
+              })
+          )),
+          Effect.as(messages)
+        )
       })
     })
   }
 
   /** Ends every subscription: the client closes. */
   close(): void {
-    this.alarm.clear()
     this.failAll(new HitlessError({ reason: new Closed({ mayHaveExecuted: false }) }))
-    this.end("the client is closed")
   }
 
   // ----- who listens to what -----
@@ -270,7 +265,7 @@ export class Subscriptions {
       for (const [connection, link] of this.links) this.ask(connection, link)
       this.connect(startedAt + timeout)
       return Effect.timeoutOrElse(
-        Effect.forEach(mine, ({ confirmed }) => Deferred.await(confirmed), { discard: true }),
+        Effect.forEach(mine, (entry) => this.covered(entry), { discard: true }),
         {
           duration: timeout,
           orElse: () => {
@@ -288,9 +283,38 @@ export class Subscriptions {
     const key = keyOf(kind, name)
     const known = this.entries.get(key)
     if (known !== undefined) return known
-    const entry = { kind, name, listeners: new Set<Listener>(), confirmed: Deferred.makeUnsafe<void, HitlessError>() }
+    const entry = {
+      kind,
+      name,
+      listeners: new Set<Listener>(),
+      error: undefined,
+      changed: Latch.makeUnsafe(false)
+    }
     this.entries.set(key, entry)
     return entry
+  }
+
+  /**
+   * Waits until nothing that is published from now on is missed: every connection is subscribed to it that counts, or may soon
+   * count instead.
+   */
+  private covered(entry: Entry): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => {
+      if (entry.error !== undefined) return Effect.fail(entry.error)
+      const key = keyOf(entry.kind, entry.name)
+      const links = Array.from(this.links.values())
+      if (
+        links.some(({ hearing }) => hearing === "live" || hearing === "over") &&
+        links.every(({ current }) => current.get(key)?.state === "done")
+      ) return Effect.void
+      entry.changed.closeUnsafe()
+      return Effect.andThen(entry.changed.await, this.covered(entry))
+    })
+  }
+
+  /** Connections have come, gone, or changed places. */
+  private relinked(): void {
+    for (const { changed } of this.entries.values()) changed.openUnsafe()
   }
 
   private remove(names: ReadonlyArray<Name>, listener: Listener): void {
@@ -302,44 +326,64 @@ export class Subscriptions {
       if (entry.listeners.size > 0) continue
       this.entries.delete(key)
       for (const [connection, link] of this.links) {
-        if (link.confirmed.delete(key)) tell(connection, [verbs[kind][1], name])
+        if (link.current.delete(key)) this.tell(connection, link, "unsubscribe", kind, name)
       }
     }
-    if (this.entries.size > 0) return
-    this.alarm.clear()
-    this.end("nobody listens any more")
+    this.endIfUnused("nobody listens any more")
   }
 
   /** Begins to make the connection, if there is none; who subscribes waits for what it confirms. */
   private connect(until: number): void {
-    if (this.slot !== undefined) return
+    if (this.slot !== undefined || this.entries.size === 0) return
     const { runtime } = this.around
-    const slot = new Slot(this.around, this.tenant, this.made++)
+    const slot: Slot = new Slot(this.around, this.tenantOf(() => this.slot === slot), this.made++)
     this.slot = slot
     this.alarm.set(runtime.now() + askAfter)
     runtime.fork(Effect.catchCause(dialUntil(runtime, slot.open(), until), (cause) =>
       Effect.sync(() => {
         if (this.slot !== slot) return
-        const error = Option.getOrElse(Cause.findErrorOption(cause), () => late("SUBSCRIBE", "dialling was given up"))
-        this.failAll(error)
-        this.end("no connection could be made")
+        this.failAll(Option.getOrElse(Cause.findErrorOption(cause), () => late("SUBSCRIBE", "dialling was given up")))
       })))
   }
 
-  private end(why: string): void {
+  private tenantOf(isCurrent: () => boolean): Tenant {
+    return {
+      kind: "subscriber",
+      draining: this.draining,
+      restore: (next, old) => this.restore(next, old),
+      takesBytes: true,
+      // One that is about to take another's place is read on, or it would never be ready.
+      mayRead: (connection) => this.links.get(connection)?.hearing === "live" ? this.mayRead.await : Effect.void,
+      // Messages are not commands: nobody waits for the next connection.
+      awaited: Effect.never,
+      onPush: (connection, elements) => this.hear(connection, elements),
+      onUnowed: (connection, value) => this.hearUnowed(connection, value),
+      onOrphans: (connection, _cause, _orphans, wasDraining) => this.onLost(connection, wasDraining),
+      onServing: () => this.onServing(),
+      onDialFailed: (reason) => {
+        if (isCurrent() && isTurnedAway(reason)) this.failAll(new HitlessError({ reason }))
+      },
+      onChange: () => {},
+      onUnwritten: () => {},
+      onLess: () => {}
+    }
+  }
+
+  private endIfUnused(why: string): void {
+    if (this.entries.size > 0) return
+    this.alarm.clear()
     const { slot } = this
     this.slot = undefined
-    for (const connection of this.tenant.draining) connection.close(why)
     slot?.close()?.close(why)
+    // Those that were to take its place, too.
+    for (const connection of Array.from(this.links.keys())) connection.close(why)
   }
 
   private failAll(error: HitlessError): void {
     const all = Array.from(this.entries.values())
     this.entries.clear()
-    for (const { confirmed, listeners } of all) {
-      Deferred.doneUnsafe(confirmed, Exit.fail(error))
-      for (const listener of listeners) listener.fail(error)
-    }
+    for (const entry of all) fail(entry, error)
+    this.endIfUnused("its subscriptions have failed")
   }
 
   private tellAll(told: Gap): void {
@@ -360,8 +404,7 @@ export class Subscriptions {
     const [what, kind] = frame
     const name = textOf(elements[1])
     if (name === undefined) return
-    if (what === "confirmed") return this.confirm(connection, link, kind, name)
-    if (what === "ended") return this.unsubscribed(connection, link, kind, name)
+    if (what !== "message") return this.answered(connection, link, what, kind, name)
     const [channel, bytes] = kind === "pattern" ? [textOf(elements[2]), elements[3]] : [name, elements[2]]
     if (channel === undefined || !(bytes instanceof Uint8Array)) return
     if (kind === "channel" && channel === this.marker) return this.marked(link)
@@ -377,11 +420,13 @@ export class Subscriptions {
   private hearUnowed(connection: Connection, value: unknown): boolean {
     const link = this.links.get(connection)
     if (link === undefined) return false
-    if (value instanceof ErrorReply) {
+    if (Array.isArray(value)) this.hear(connection, value)
+    else if (value instanceof ErrorReply) {
       this.livesOn(link)
       this.refuse(connection, link, value)
-    } else if (Array.isArray(value)) this.hear(connection, value)
-    else return false
+    } else if (typeof value === "number" && link.owed.peek()?.verb === "publish") {
+      this.settle(link, "done")
+    } else return false
     return true
   }
 
@@ -395,100 +440,125 @@ export class Subscriptions {
     if (entry !== undefined) { for (const listener of entry.listeners) listener.hear(message) }
   }
 
-  private confirm(connection: Connection, link: Link, kind: Kind, name: string): void {
+  /** The server confirmed what was asked first, or ended a subscription by itself, as a cluster does when a slot moves. */
+  private answered(
+    connection: Connection,
+    link: Link,
+    what: "subscribe" | "unsubscribe",
+    kind: Kind,
+    name: string
+  ): void {
     const key = keyOf(kind, name)
-    link.asked.delete(key)
-    const entry = this.entries.get(key)
-    if (entry === undefined && name !== this.marker) {
-      // Whoever wanted it has left before it was answered.
-      tell(connection, [verbs[kind][1], name])
-    } else {
-      link.confirmed.add(key)
-      if (entry !== undefined) Deferred.doneUnsafe(entry.confirmed, Exit.void)
+    const isAnswered = (owed: Owed) => owed.verb === what && keyOf(owed.kind, owed.name) === key
+    if (link.owed.some(isAnswered)) {
+      // Answers come in order: what was sent before it gets none.
+      for (let head = link.owed.peek(); head !== undefined && !isAnswered(head); head = link.owed.peek()) {
+        this.settle(link, "refused")
+      }
+      this.settle(link, "done")
+      return
     }
-    link.progress.openUnsafe()
-  }
-
-  /** The server ended a subscription by itself, as a cluster does when a slot moves: it is made anew. */
-  private unsubscribed(connection: Connection, link: Link, kind: Kind, name: string): void {
-    const key = keyOf(kind, name)
     const entry = this.entries.get(key)
-    if (!link.confirmed.delete(key) || entry === undefined) return
+    if (what === "subscribe" || !link.current.delete(key) || entry === undefined) return
     for (const listener of entry.listeners) listener.hear(gap("lost"))
     this.ask(connection, link)
   }
 
   /** The server refused what was asked first: those who listen are told so, and it is not asked again. */
   private refuse(connection: Connection, link: Link, reply: ErrorReply): void {
-    const [first] = link.asked
-    if (first === undefined) return
-    const [key, [kind]] = first
-    link.asked.delete(key)
-    link.confirmed.delete(key)
-    // Whoever waits looks at once.
-    link.progress.openUnsafe()
+    const head = this.settle(link, "refused")
+    if (head?.verb !== "subscribe") return
+    const { kind, name } = head
+    const key = keyOf(kind, name)
     const entry = this.entries.get(key)
     if (entry === undefined) return
-    const error = serverReplied(reply, verbs[kind][0], connection)
     this.entries.delete(key)
-    Deferred.doneUnsafe(entry.confirmed, Exit.fail(error))
-    for (const listener of entry.listeners) listener.fail(error)
+    fail(entry, serverReplied(reply, verbs[kind][0], connection))
+    for (const [other, { current }] of this.links) {
+      const isHeard = current.delete(key)
+      if (isHeard && other !== connection) this.tell(other, this.links.get(other), "unsubscribe", kind, name)
+    }
+    this.endIfUnused("its subscriptions have failed")
+  }
+
+  /** What was asked first has its answer. */
+  private settle(link: Link, state: "done" | "refused"): Owed | undefined {
+    const head = link.owed.shift()
+    if (head === undefined) return undefined
+    head.state = state
+    this.entries.get(keyOf(head.kind, head.name))?.changed.openUnsafe()
+    link.progress.openUnsafe()
+    return head
   }
 
   // ----- connections -----
 
-  /** Asks a connection for what it has not confirmed and was not asked for. */
-  private ask(connection: Connection, link: Link): void {
+  /** Asks a connection for what it is not subscribed to. Gives what it owes last, if anything. */
+  private ask(connection: Connection, link: Link): Owed | undefined {
+    let last: Owed | undefined
     for (const [key, { kind, name }] of this.entries) {
-      if (link.confirmed.has(key) || link.asked.has(key)) continue
-      link.asked.set(key, [kind, name])
-      tell(connection, [verbs[kind][0], name])
+      if (link.current.has(key)) continue
+      last = this.tell(connection, link, "subscribe", kind, name)
+      link.current.set(key, last)
     }
+    return last
   }
 
-  /** Waits until a connection has answered everything that it was asked for. */
-  private settled(connection: Connection, link: Link): Effect.Effect<void, HitlessError> {
+  private tell(connection: Connection, link: Link | undefined, verb: Owed["verb"], kind: Kind, name: string): Owed {
+    const owed: Owed = { verb, kind, name, state: "owed" }
+    if (connection.state === "Ready") {
+      link?.owed.push(owed)
+      const [subscribe, unsubscribe] = verbs[kind]
+      connection.sendUnanswered(
+        verb === "publish" ? ["PUBLISH", name, ""] : [verb === "subscribe" ? subscribe : unsubscribe, name]
+      )
+    }
+    return owed
+  }
+
+  /** Waits until something holds of a connection, which is looked at whenever that has been heard from. */
+  private until(connection: Connection, link: Link, holds: () => boolean): Effect.Effect<void, HitlessError> {
     return Effect.suspend(() => {
-      const end = ended(connection)
-      if (end !== undefined) return Effect.fail(end)
-      if (link.asked.size === 0) return Effect.void
+      if (connection.end !== undefined) return Effect.fail(new HitlessError({ reason: connection.end.cause }))
+      if (holds()) return Effect.void
       link.progress.closeUnsafe()
-      return Effect.andThen(link.progress.await, this.settled(connection, link))
+      return Effect.andThen(link.progress.await, this.until(connection, link, holds))
     })
   }
 
   /** Subscribes on a connection that is to take the place of `old`, and cuts what is heard exactly where both hear. */
   private restore(next: Connection, old: Connection | undefined): Effect.Effect<void, HitlessError> {
     return Effect.suspend(() => {
+      if (next.end !== undefined) return Effect.fail(new HitlessError({ reason: next.end.cause }))
       const before = old === undefined ? undefined : this.links.get(old)
-      const link = new Link(before === undefined ? "live" : "early", this.around.runtime.now())
+      const link = new Link(before === undefined ? "kept" : "early", this.around.runtime.now())
       this.links.set(next, link)
-      this.ask(next, link)
+      const last = this.ask(next, link)
       const { connectTimeout } = this.around.runtime.config
-      const subscribed = Effect.timeoutOrElse(this.settled(next, link), {
+      const subscribed = Effect.timeoutOrElse(this.until(next, link, () => last?.state !== "owed"), {
         duration: connectTimeout,
         orElse: () =>
           Effect.fail(
             late("SUBSCRIBE", `not all was confirmed within ${Duration.format(connectTimeout)}`, next.address)
           )
       })
-      if (old === undefined || before === undefined) return subscribed
-      return Effect.andThen(subscribed, this.takeOver(old, before, next, link)).pipe(
-        // The old one goes on as if nothing had been.
-        Effect.onError(() => Effect.sync(() => this.revive(before)))
-      )
+      return old === undefined || before === undefined
+        ? subscribed
+        : Effect.andThen(subscribed, this.takeOver(old, before, next, link))
     })
   }
 
   private takeOver(old: Connection, before: Link, next: Connection, link: Link): Effect.Effect<void, HitlessError> {
     return Effect.flatMap(this.cut(old, before, next, link), (isCut) => {
       if (isCut) return Effect.void
-      const end = ended(next)
-      if (end !== undefined) return Effect.fail(end)
+      if (next.end !== undefined) return Effect.fail(new HitlessError({ reason: next.end.cause }))
       // Better twice than never.
       this.revive(before)
-      this.revive(link)
-      return Effect.map(this.fenced(old, before), (isComplete) => this.tellAll(gap(isComplete ? "repeated" : "lost")))
+      link.hearing = "kept"
+      return Effect.map(this.fenced(old, before), (isComplete) => {
+        // That it was lost has been told.
+        if (old.end === undefined) link.gap = gap(isComplete ? "repeated" : "lost")
+      })
     })
   }
 
@@ -502,59 +572,59 @@ export class Subscriptions {
   /** Has both connections hear one message. `false` where that is not possible in time. */
   private cut(old: Connection, before: Link, next: Connection, link: Link): Effect.Effect<boolean> {
     const marker = `hitless-marker-${this.around.runtime.unique()}`
-    const key = keyOf("channel", marker)
     const pair = [[old, before], [next, link]] as const
-    const isHeard: Effect.Effect<boolean> = Effect.suspend(() => {
-      if (link.hearing === "live") return Effect.succeed(true)
-      if (old.end !== undefined || next.end !== undefined) return Effect.succeed(false)
-      link.progress.closeUnsafe()
-      return Effect.andThen(link.progress.await, isHeard)
-    })
     return Effect.suspend(() => {
       this.marker = marker
-      for (const [connection, { asked }] of pair) {
-        asked.set(key, ["channel", marker])
-        tell(connection, ["SUBSCRIBE", marker])
-      }
-      return Effect.forEach(pair, ([connection, one]) => this.settled(connection, one), { discard: true })
-    }).pipe(
-      Effect.andThen(Effect.suspend(() =>
-        pair.every(([, { confirmed }]) => confirmed.has(key))
+      const asked = pair.map(([connection, one]) => this.tell(connection, one, "subscribe", "channel", marker))
+      return Effect.forEach(
+        pair,
+        ([connection, one], index) => this.until(connection, one, () => asked[index].state !== "owed"),
+        { discard: true }
+      ).pipe(
+        Effect.andThen(Effect.suspend(() => {
+          if (asked.some(({ state }) => state === "refused")) return Effect.succeed(false)
           // In RESP3, without which nobody announces a move, a connection that is subscribed can publish.
-          ? Effect.andThen(next.exchange([["PUBLISH", marker, ""]]), isHeard)
-          : Effect.succeed(false)
-      )),
-      Effect.timeoutOrElse({ duration: markerWithin, orElse: () => Effect.succeed(false) }),
-      Effect.catch(() => Effect.succeed(false)),
-      Effect.ensuring(Effect.sync(() => {
-        this.marker = undefined
-        for (const [connection, { asked, confirmed }] of pair) {
-          asked.delete(key)
-          if (confirmed.delete(key)) tell(connection, ["UNSUBSCRIBE", marker])
-        }
-      }))
-    )
+          this.tell(next, link, "publish", "channel", marker)
+          return Effect.as(
+            Effect.andThen(
+              this.until(old, before, () => before.hearing === "over"),
+              this.until(next, link, () => link.hearing === "kept")
+            ),
+            true
+          )
+        })),
+        Effect.timeoutOrElse({ duration: markerWithin, orElse: () => Effect.succeed(false) }),
+        Effect.catch(() => Effect.succeed(false)),
+        Effect.ensuring(Effect.sync(() => {
+          this.marker = undefined
+          for (const [connection, one] of pair) this.tell(connection, one, "unsubscribe", "channel", marker)
+        }))
+      )
+    })
   }
 
   /** A connection has heard the marker. */
   private marked(link: Link): void {
     if (link.hearing === "live") link.hearing = "over"
     else if (link.hearing === "early") link.hearing = "kept"
-    const links = Array.from(this.links.values())
-    const old = links.find(({ hearing }) => hearing === "over")
-    const next = links.find(({ hearing }) => hearing === "kept")
-    if (old === undefined || next === undefined) return
-    // What the old one has heard since the new one has heard too.
-    old.kept.length = 0
-    this.revive(next)
-    next.progress.openUnsafe()
+    link.progress.openUnsafe()
+  }
+
+  /** The slot has a connection that counts from now on; that of before, if any, has been retired. */
+  private onServing(): void {
+    const link = this.slot?.connection === undefined ? undefined : this.links.get(this.slot.connection)
+    if (link === undefined) return
+    if (link.gap !== undefined) this.tellAll(link.gap)
+    link.gap = undefined
+    this.revive(link)
+    this.relinked()
   }
 
   /** Waits until everything has arrived that the server had sent before. `false` when it does not within a while. */
   private fenced(connection: Connection, link: Link): Effect.Effect<boolean> {
     return Effect.suspend(() => {
-      this.probe(connection, link)
-      return Effect.as(this.settled(connection, link), true)
+      const probe = this.probe(connection, link)
+      return Effect.as(this.until(connection, link, () => probe?.state !== "owed"), true)
     }).pipe(
       Effect.timeoutOrElse({ duration: markerWithin, orElse: () => Effect.succeed(false) }),
       Effect.catch(() => Effect.succeed(false))
@@ -565,13 +635,17 @@ export class Subscriptions {
     const link = this.links.get(connection)
     this.links.delete(connection)
     if (link === undefined) return
-    link.progress.openUnsafe()
-    if (wasDraining || link.hearing !== "live") return
     const others = Array.from(this.links.values())
-    if (others.some(({ hearing }) => hearing === "live")) return
-    // It was to take another's place, and did not.
-    for (const other of others) if (other.hearing === "over") this.revive(other)
-    this.tellAll(gap("lost"))
+    if (link.hearing === "early" || link.hearing === "kept") {
+      // It never served: the one before it goes on as if nothing had been.
+      for (const other of others) if (other.hearing === "over") this.revive(other)
+    } else if (!wasDraining && !(link.hearing === "over" && others.some(({ hearing }) => hearing === "kept"))) {
+      this.revive(link)
+      this.tellAll(gap("lost"))
+      for (const other of others) if (other.hearing === "early") other.hearing = "kept"
+    }
+    link.progress.openUnsafe()
+    this.relinked()
   }
 
   // ----- signs of life -----
@@ -580,11 +654,9 @@ export class Subscriptions {
    * Asks for what is subscribed already, which every server answers in every protocol, and which shows whether it is still
    * permitted.
    */
-  private probe(connection: Connection, link: Link): void {
-    for (const [key, { kind, name }] of this.entries) {
-      link.asked.set(key, [kind, name])
-      return tell(connection, [verbs[kind][0], name])
-    }
+  private probe(connection: Connection, link: Link): Owed | undefined {
+    for (const { kind, name } of this.entries.values()) return this.tell(connection, link, "subscribe", kind, name)
+    return undefined
   }
 
   /** Asks a connection on which nothing was heard for a while for a sign of life, and closes one that gives none. */
@@ -611,7 +683,7 @@ export class Subscriptions {
         }
       }
     }
-    if (this.entries.size > 0) this.alarm.set(next)
+    if (this.slot !== undefined) this.alarm.set(next)
   }
 
   private hold(stream: object): void {
@@ -628,8 +700,10 @@ export class Subscriptions {
   }
 }
 
-const tell = (connection: Connection, words: ReadonlyArray<string>): void => {
-  if (connection.state === "Ready") connection.sendUnanswered(words)
+const fail = (entry: Entry, error: HitlessError): void => {
+  entry.error = error
+  entry.changed.openUnsafe()
+  for (const listener of entry.listeners) listener.fail(error)
 }
 
 const late = (command: string, detail: string, endpoint?: string): HitlessError =>
