@@ -19,7 +19,7 @@ export class Published {
   readonly pattern: string | undefined
   /** What was published, as it was. */
   readonly bytes: Uint8Array
-  private text: string | undefined
+  #text: string | undefined
 
   constructor(channel: string, pattern: string | undefined, bytes: Uint8Array) {
     this.channel = channel
@@ -29,7 +29,7 @@ export class Published {
 
   /** What was published, as text. */
   get message(): string {
-    return this.text ??= decoder.decode(this.bytes)
+    return this.#text ??= decoder.decode(this.bytes)
   }
 
   toJSON(): object {

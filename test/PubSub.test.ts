@@ -205,6 +205,20 @@ describe("A subscription", () => {
       assert.include(String(exit), "3 messages waited to be read")
     }).pipe(Effect.scoped, rehearse()))
 
+  it.effect("is what a refused command is pointed to, as transactions are", () =>
+    Effect.gen(function*() {
+      const { send } = yield* service
+      const cases = [["SUBSCRIBE", "`subscribe`"], ["psubscribe", "`psubscribe`"], ["WATCH", "`transaction`"], [
+        "SELECT",
+        "`reserve`"
+      ]] as const
+      for (const [command, member] of cases) {
+        const { message, reason } = yield* Effect.flip(send(command, "x"))
+        assert.strictEqual(reason._tag, "CommandRefused")
+        assert.include(message, member)
+      }
+    }).pipe(rehearse()))
+
   it.effect("refuses what is no subscription, and says why", () =>
     Effect.gen(function*() {
       const { subscription } = yield* service

@@ -274,12 +274,19 @@ const refusalBy = (verdict: Verdict, command: string, shared: boolean): HitlessE
     case "malformed":
       return refused(command.toWellFormed(), "its name has half of a surrogate pair, which UTF-8 cannot carry")
     case "unanswered":
-      return refused(command, "it changes how the connection is answered, which the client itself decides")
+      return refused(
+        command,
+        /SUBSCRIBE$/i.test(command)
+          ? "it is answered by pushes, on a connection of its own; use the client's `subscribe`, `psubscribe` or `ssubscribe`"
+          : "it changes how the connection is answered, which the client itself decides"
+      )
     case "stateful":
       return shared
         ? refused(
           command,
-          "it would change the state of a connection that other commands share; use one of `reserve`"
+          /^(?:MULTI|EXEC|DISCARD|WATCH|UNWATCH)$/i.test(command)
+            ? "it would change the state of a connection that other commands share; use `transaction`, or one of `reserve`"
+            : "it would change the state of a connection that other commands share; use one of `reserve`"
         )
         : undefined
     default:
