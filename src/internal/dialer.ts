@@ -33,9 +33,12 @@ const headStart = Duration.millis(250)
 export const isTurnedAway = ({ _tag }: HitlessErrorReason): boolean =>
   _tag === "AuthenticationFailed" || _tag === "MaintenanceRefused"
 
-/** The waits between dials for one who waits until some time, in milliseconds. */
-const dialAgainAfter = 50
-const dialAgainAtMost = 400
+/** The longest wait between dials while somebody waits for the connection, in milliseconds; jitter adds a fifth. @internal */
+export const dialAgainWhileAwaited = 400
+
+/** The wait before a dial when so many have failed in a row: none, then 50 ms doubling to `atMost`. @internal */
+export const backoff = (failures: number, atMost: number): number =>
+  failures === 0 ? 0 : Math.min(50 * 2 ** (failures - 1), atMost)
 
 /** Dials again until `until` (elapsed milliseconds), unless the client is turned away. @internal */
 export const dialUntil = (
@@ -45,7 +48,7 @@ export const dialUntil = (
 ): Effect.Effect<void, HitlessError> => {
   const attempt = (failures: number): Effect.Effect<void, HitlessError> =>
     Effect.catch(dial, (error) => {
-      const wait = runtime.jittered(Math.min(dialAgainAfter * 2 ** failures, dialAgainAtMost))
+      const wait = runtime.jittered(backoff(failures + 1, dialAgainWhileAwaited))
       if (isTurnedAway(error.reason) || runtime.now() + wait >= until) return Effect.fail(error)
       return Effect.delay(attempt(failures + 1), wait)
     })

@@ -19,7 +19,7 @@ import type { Connection, Owner } from "../Connection.ts"
 import { type Endpoint, format, isSameMove, type Move } from "../Endpoint.ts"
 import { ConnectFailed, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
 import type { Maintenance } from "../Maintenance.ts"
-import { type Dialer, isTurnedAway } from "./dialer.ts"
+import { backoff, dialAgainWhileAwaited, type Dialer, isTurnedAway } from "./dialer.ts"
 import type { Request, Words } from "./request.ts"
 import { finiteMillis, type Runtime } from "./runtime.ts"
 
@@ -126,20 +126,11 @@ export interface Surroundings {
   readonly slots: Set<Slot>
 }
 
-/**
- * The waits between dials, in milliseconds: none before the first, then 50 ms doubling to 2 s, but while somebody waits
- * for the connection not more than 400 ms, which jitter makes half a second at most.
- */
-const dialAgainAfter = 50
+/** The longest wait between dials, in milliseconds; while somebody waits it is `dialAgainWhileAwaited`. */
 const dialAgainAtMost = 2000
-const dialAgainWhileAwaited = 400
 
 /** A connection that lived shorter than the longest wait between dials, in milliseconds, counts as a failed dial. @internal */
 export const livesAtLeast = dialAgainAtMost
-
-/** The wait before a dial when so many have failed in a row. */
-const backoff = (failures: number): number =>
-  failures === 0 ? 0 : Math.min(dialAgainAfter * 2 ** (failures - 1), dialAgainAtMost)
 
 /** @internal */
 export class Slot implements Owner {
@@ -494,7 +485,7 @@ export class Slot implements Owner {
   /** The wait before a dial when so many have failed in a row, cut short when somebody waits for it. */
   private pause(failures: number): Effect.Effect<void> {
     const { runtime } = this.around
-    const longest = runtime.jittered(backoff(failures))
+    const longest = runtime.jittered(backoff(failures, dialAgainAtMost))
     const shortest = Math.min(longest, runtime.jittered(dialAgainWhileAwaited))
     const rest = Effect.raceFirst(Effect.sleep(longest - shortest), this.tenant.awaited)
     return longest === shortest ? Effect.sleep(longest) : Effect.andThen(Effect.sleep(shortest), rest)
@@ -502,7 +493,7 @@ export class Slot implements Owner {
 }
 
 /** The wait before a renewal when there were so many in a row, in milliseconds: commands wait for it. @internal */
-export const renewAfter = (renewals: number): number => Math.min(backoff(renewals), dialAgainWhileAwaited)
+export const renewAfter = (renewals: number): number => backoff(renewals, dialAgainWhileAwaited)
 
 const nothing: ReadonlyArray<Words> = []
 
