@@ -226,6 +226,9 @@ describe("A subscription", () => {
         [{}, "there is no channel and no pattern"],
         [{ channels: ["news"], capacity: 0 }, "capacity must be an integer of at least 1"],
         [{ channels: ["news"], capacity: 1.5 }, "capacity must be an integer of at least 1"],
+        [{ channels: ["news"], overflow: "drop" as never }, "overflow must be dropOldest, fail or suspend"],
+        [{ channels: "news" as never }, "channels must be an array of strings"],
+        [undefined as never, "its options are no object"],
         [{ channels: ["\ud800"] }, "half of a surrogate pair"],
         [{ patterns: [1 as never] }, "the pattern is no string"]
       ]

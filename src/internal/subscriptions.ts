@@ -92,6 +92,19 @@ const namesOf = ({ channels = [], patterns = [], shardChannels = [] }: Options):
   ...shardChannels.map((name) => ["shard", name] as const)
 ]
 
+/** What is wrong with options, whose types nothing checks in JavaScript. */
+const flawOfOptions = (options: Options): string | undefined => {
+  if (typeof options !== "object" || options === null) return "its options are no object"
+  const { capacity = defaultCapacity, channels, overflow = "dropOldest", patterns, shardChannels } = options
+  for (const [member, names] of Object.entries({ channels, patterns, shardChannels })) {
+    if (names !== undefined && !Array.isArray(names)) return `${member} must be an array of strings`
+  }
+  if (!Number.isInteger(capacity) || capacity < 1) return "capacity must be an integer of at least 1"
+  return overflow === "dropOldest" || overflow === "fail" || overflow === "suspend"
+    ? undefined
+    : "overflow must be dropOldest, fail or suspend"
+}
+
 // ----- one connection -----
 
 /** A command whose answer is still to come, or has come. */
@@ -200,10 +213,9 @@ export class Subscriptions {
     timeout: number
   ): Effect.Effect<Stream.Stream<Message, HitlessError>, HitlessError, Scope.Scope> {
     return Effect.suspend(() => {
+      const flaw = flawOfOptions(options)
+      if (flaw !== undefined) return refused("SUBSCRIBE", flaw)
       const { capacity = defaultCapacity, overflow = "dropOldest" } = options
-      if (!Number.isInteger(capacity) || capacity < 1) {
-        return refused("SUBSCRIBE", "capacity must be an integer of at least 1")
-      }
       return Effect.flatMap(Queue.unbounded<Message, HitlessError | Cause.Done>(), (queue) => {
         let dropped = 0
         // Before it is subscribed the answers still have to be read, and afterwards nobody takes anything.
