@@ -3,7 +3,7 @@
  *
  * `decode` is the only way from one to the other. It fills in defaults, applies the sizing rules and fails with one
  * `ConfigError` that lists every violated field with its rule. `fromEnv` reads the same options from the environment.
- * This module never connects, never runs a credentials effect, and never puts a value it was given into an error: a
+ * This module never connects, never asks for credentials, and never puts a value it was given into an error: a
  * rule names the field, not what was found there, so that a password in a URL cannot reach a log.
  *
  * Precedence: an explicit field beats its counterpart in `url`, which beats the default. Field by field: `url` with
@@ -22,6 +22,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
+import * as Stream from "effect/Stream"
 import * as Endpoint from "./Endpoint.ts"
 import { isDurationInput } from "./internal/duration.ts"
 import * as Url from "./internal/url.ts"
@@ -166,8 +167,12 @@ export interface Options {
   readonly database?: number | undefined
   /** The name that every connection takes: printable ASCII without spaces. Default: none. */
   readonly clientName?: string | undefined
-  /** What to log in with. An effect runs for every connection that is made, so it can rotate. Default: none. */
-  readonly credentials?: Credentials | Effect.Effect<Credentials> | undefined
+  /**
+   * What to log in with. An effect runs for every connection that is made. With each value of a stream connections that are
+   * up log in anew, between two commands, and the next connections begin with it; the first dials wait for its first value.
+   * Default: none.
+   */
+  readonly credentials?: Credentials | Effect.Effect<Credentials> | Stream.Stream<Credentials, unknown> | undefined
   /**
    * `auto` speaks RESP3 with `HELLO`, and RESP2 where the server or a proxy before it refuses `HELLO` or hangs up on it;
    * `3` fails to connect there, `2` never sends `HELLO` and hears nothing of maintenance. Default: `auto`.
@@ -321,21 +326,23 @@ const CredentialsSchema = Schema.Struct({
 
 const credentialsShape = "must be { username?, password }"
 
-const credentialsRule = `${credentialsShape}, or an effect of it`
+const credentialsRule = `${credentialsShape}, or an effect or a stream of it`
 
-const isCredentialsEffect = (u: unknown): u is Effect.Effect<Credentials | undefined> => Effect.isEffect(u)
+const isCredentialsSource = (
+  u: unknown
+): u is Effect.Effect<Credentials | undefined> | Stream.Stream<Credentials, unknown> =>
+  Effect.isEffect(u) || Stream.isStream(u)
 
-const CredentialsEffect = Schema.declare(isCredentialsEffect)
+const CredentialsSource = Schema.declare(isCredentialsSource)
 
 const decodeCredentials = SchemaParser.decodeUnknownEffect(CredentialsSchema)
 
 /**
- * What a credentials effect gave: its type says nothing at run time. Fails with the rules that it breaks.
+ * What an effect or a stream of credentials gave: its type says nothing at run time. Fails with the rules that it breaks.
  *
  * @internal
  */
-export const checkCredentials = (given: unknown): Effect.Effect<Credentials | undefined, string> => {
-  if (given === undefined) return Effect.undefined
+export const checkCredentials = (given: unknown): Effect.Effect<Credentials, string> => {
   if (typeof given !== "object" || given === null) return Effect.fail(credentialsShape)
   return Effect.mapError(
     decodeCredentials(given, { errors: "all" }),
@@ -346,9 +353,9 @@ export const checkCredentials = (given: unknown): Effect.Effect<Credentials | un
 
 // An effect is an object too, so a union would report a mistyped password as "not an effect" as well.
 const CredentialsInput = Schema.Unknown.pipe(
-  Schema.decodeTo(CredentialsEffect, {
+  Schema.decodeTo(CredentialsSource, {
     decode: SchemaGetter.transformEffect((input, options) => {
-      if (isCredentialsEffect(input)) return Effect.succeed(input)
+      if (isCredentialsSource(input)) return Effect.succeed(input)
       if (typeof input !== "object" || input === null) return Effect.fail(broken(credentialsRule))
       return Effect.map(decodeCredentials(input, options), (credentials) => Effect.succeed(credentials))
     }),
@@ -634,7 +641,7 @@ const Input = Schema.Struct({
  *
  * **Details**
  *
- * `credentials` is run for every connection that is made. `maintenance.relaxedTimeout` is `undefined` where it is
+ * `credentials` is an effect that is run for every connection that is made, or a stream. `maintenance.relaxedTimeout` is `undefined` where it is
  * switched off. `maintenance.handoffQueueSize` never exceeds `poolSize`.
  *
  * @category models
@@ -648,7 +655,7 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
     ]),
     tls: Schema.UndefinedOr(Tls),
     ...resolvedOf(place),
-    credentials: CredentialsEffect,
+    credentials: CredentialsSource,
     ...resolvedOf(general),
     maintenance: Schema.Struct({
       ...resolvedOf(maintenance),

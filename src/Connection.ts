@@ -32,9 +32,10 @@ import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
-import { checkCredentials, type Credentials, type EndpointType } from "./Config.ts"
+import type { Credentials, EndpointType } from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import {
+  AuthenticationFailed,
   CommandRefused,
   ConnectFailed,
   ConnectionLost,
@@ -53,6 +54,7 @@ import {
   type Exchanged,
   type Greetings,
   HungUp,
+  loginWords,
   question,
   shakeHands
 } from "./internal/handshake.ts"
@@ -151,7 +153,7 @@ export interface Options {
   readonly tls: Transport.TlsOptions | undefined
   readonly family: Transport.OpenOptions["family"]
   /** Run once for this connection. */
-  readonly credentials: Effect.Effect<Credentials | undefined>
+  readonly credentials: Effect.Effect<Credentials | undefined, HitlessError>
   readonly clientName: string | undefined
   readonly database: number
   /** What its user told the connection whose place it is to take. */
@@ -227,7 +229,9 @@ export class Connection {
   readonly restored: ReadonlyArray<Words>
   /** What the peer has shown of itself: the handshake's end, and what it answered when it was asked again. */
   peer: Established = { greeting: "hello", knowsHello: false, support: { _tag: "Unknown" } }
-  /** Cuts the password that was sent on this connection out of what the peer says. */
+  /** What it is logged in with, as it was given. */
+  credentials: Credentials | undefined
+  /** Cuts the passwords that were sent on this connection out of what the peer says. */
   scrub: Scrub = unscrubbed
   /** How it ended; `undefined` before. */
   end: End | undefined
@@ -356,6 +360,43 @@ export class Connection {
       this.send(request)
       return request
     })
+  }
+
+  /**
+   * Logs in anew, between the commands of others. Fails with `AuthenticationFailed` where the peer refuses, and then it is
+   * logged in as before, or with what became of the connection.
+   */
+  logIn(credentials: Credentials): Effect.Effect<void, HitlessError> {
+    return Effect.callback((resume) => {
+      if (this.life !== "Ready") return resume(Effect.fail(new HitlessError({ reason: this.lost("it is being left") })))
+      const words = loginWords(credentials)
+      this.hide(words)
+      const request = own(words, undefined, this.commandTimeout, monotonicMillis(this.clock), (exit) => {
+        if (Exit.isFailure(exit)) resume(exit)
+        else resume(this.loggedIn(credentials, exit.value))
+      })
+      this.send(request)
+      return request
+    })
+  }
+
+  /** What the answer to new credentials says. */
+  loggedIn(credentials: Credentials, answer: unknown): Effect.Effect<void, HitlessError> {
+    if (answer instanceof Resp.ErrorReply) {
+      const detail = textOf(answer)
+      return Effect.fail(
+        new HitlessError({
+          reason: new AuthenticationFailed({ endpoint: this.address, detail, mayHaveExecuted: false })
+        })
+      )
+    }
+    this.credentials = credentials
+    return Effect.void
+  }
+
+  /** From here on what an `AUTH` tells is cut out of what the peer says, too. */
+  hide(auth: Words): void {
+    this.scrub = hiding(this.scrub, auth)
   }
 
   /**
@@ -859,18 +900,6 @@ const abandonable = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
     )
   )
 
-const credentialsOf = ({ credentials, endpoint }: Options): Effect.Effect<Credentials | undefined, HitlessError> =>
-  Effect.flatMap(credentials, (given) =>
-    Effect.mapError(checkCredentials(given), (rules) =>
-      new HitlessError({
-        reason: new ConnectFailed({
-          endpoint: format(endpoint),
-          kind: "Unreachable",
-          detail: `what the credentials effect gave cannot be used: ${rules}`,
-          mayHaveExecuted: false
-        })
-      })))
-
 const open = Effect.fnUntraced(function*(
   options: Options,
   scope: Scope.Closeable
@@ -883,9 +912,10 @@ const open = Effect.fnUntraced(function*(
     first: Established
   ): Effect.fn.Return<Connection, HitlessError | HungUp, Transport.Transport> {
     const connection = yield* dial(options, yield* Scope.fork(scope))
-    const credentials = yield* credentialsOf(options)
+    const credentials = yield* options.credentials
+    connection.credentials = credentials
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
-    for (const words of restored) if (words[0] === "AUTH") connection.scrub = hiding(connection.scrub, words)
+    for (const words of restored) if (words[0] === "AUTH") connection.hide(words)
     const session = { credentials, ask: yield* options.ask(connection.peerAddress), clientName, database, restored }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
     const established = yield* shakeHands((batch) => connection.exchange(batch), first, terms)

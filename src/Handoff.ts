@@ -372,7 +372,7 @@ export const make = Effect.fnUntraced(function*(
     inHand.add(slot)
     const waited = Queue.isFullUnsafe(queue)
     if (waited) {
-      runtime.log("Warn", "the handoff queue is full, a handoff waits for room", {
+      runtime.log("Info", "the handoff queue is full, a handoff waits for room", {
         kind: slot.kind,
         slot: slot.index,
         size: handoffQueueSize

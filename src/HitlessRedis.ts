@@ -29,6 +29,7 @@ import type { HitlessError } from "./HitlessError.ts"
 import { type Calls, makeCalls } from "./internal/calls.ts"
 import { Dialer } from "./internal/dialer.ts"
 import { protocolOf } from "./internal/handshake.ts"
+import { Logins } from "./internal/logins.ts"
 import { optimistic } from "./internal/optimistic.ts"
 import * as Runtime from "./internal/runtime.ts"
 import type { Slot, Surroundings } from "./internal/slot.ts"
@@ -384,9 +385,10 @@ const makeRedis = ({ around, calls, subscriptions }: Client, service: HitlessRed
 const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   const runtime = yield* Runtime.make(yield* Config.decode(options))
   const maintenance = yield* Maintenance.make(runtime)
-  const dialer = new Dialer(runtime, maintenance)
   const slots = new Set<Slot>()
-  const around: Surroundings = { runtime, maintenance, dialer, slots }
+  const logins = new Logins(runtime, slots)
+  const dialer = new Dialer(runtime, maintenance, logins)
+  const around: Surroundings = { runtime, maintenance, dialer, logins, slots }
   const pool = new Pool(around, { kind: "shared", size: runtime.config.poolSize })
   const reservations = new Reservations(around, timeoutOf)
   const calls = makeCalls(runtime, pool, {
@@ -399,6 +401,7 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
     runtime.close(
       () => {
         dialer.supports.clear()
+        logins.close()
         subscriptions.close()
         reservations.refuse()
         pool.refuse()

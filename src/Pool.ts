@@ -84,7 +84,7 @@ let lastId = 0
  * What the connections of a pool are for, and how many there may be. Commands of a reservation keep their order whatever
  * becomes of its connection, so none waits for another chance while others go on.
  */
-interface Options extends Pick<Tenant, "kind" | "restored" | "stays" | "survives"> {
+interface Options extends Pick<Tenant, "kind" | "restored" | "stays" | "survives" | "isItsUsers"> {
   readonly size: number
   /** The number of its first slot among those of its kind. Default: 0. */
   readonly firstIndex?: number

@@ -23,7 +23,6 @@ import { type Caller as CallsOptions, type Calls, makeCalls } from "./internal/c
 import { blockingFor, blocksFor, statefulName } from "./internal/commands.ts"
 import { dialUntil } from "./internal/dialer.ts"
 import { Request, type RequestOwner, type Words } from "./internal/request.ts"
-import { hiding } from "./internal/secrets.ts"
 import type { Surroundings } from "./internal/slot.ts"
 import { Pool } from "./Pool.ts"
 
@@ -90,6 +89,11 @@ class SessionState {
   /** Whether its connection must not be replaced now. */
   get stays(): boolean {
     return this.isInMulti || this.isWatching || this.isUnknown || this.isChanging
+  }
+
+  /** Whether what is sent may be queued in its transaction, or it logs in by itself. */
+  get isItsUsers(): boolean {
+    return this.isInMulti || this.isUnknown || this.isChanging || this.byKey.has("AUTH")
   }
 
   /** Whether it is as it was when it was made, so that anybody can have it. */
@@ -242,6 +246,7 @@ export class Lease {
       restored: () => this.state.restored,
       stays: () => this.state.stays,
       survives: () => this.state.onLost(),
+      isItsUsers: () => this.state.isItsUsers,
       mayResend: () => this.state.mayResend,
       onSettled: (request, exit) => {
         runtime.observed?.(request, exit)
@@ -324,7 +329,7 @@ export class Lease {
   private settled(request: Request, exit: Exit.Exit<unknown, HitlessError> | undefined): void {
     const { batch, kind } = request
     const changes = this.changes.get(request)
-    const wasStaying = this.state.stays
+    const { isItsUsers, stays } = this.state
     const ending = endingOf(exit)
     if (kind === "transaction" && (ending === "done" || (typeof ending === "object" && endsTransaction(ending)))) {
       this.state.endTransaction()
@@ -339,13 +344,13 @@ export class Lease {
         this.state.end(change, results === undefined ? ending : endingOfResult(results[at]))
       }
     }
-    if (wasStaying && !this.state.stays) this.slot.catchUp()
+    if ((stays && !this.state.stays) || (isItsUsers && !this.state.isItsUsers)) this.slot.catchUp()
   }
 
   /** From here on its user's password is in what the server was told, too. */
   private hide(words: Words): void {
     const { connection } = this.slot
-    if (connection !== undefined) connection.scrub = hiding(connection.scrub, words)
+    connection?.hide(words)
   }
 }
 

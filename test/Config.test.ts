@@ -11,6 +11,7 @@ import { inspect } from "node:util"
 import * as Config from "../src/Config.ts"
 import * as Endpoint from "../src/Endpoint.ts"
 import type { TlsOptions } from "../src/Transport.ts"
+import { credentialsOf } from "./support/credentials.ts"
 
 /** `decode` for what an untyped caller may pass. */
 const decodeUnknown = (options: unknown) => Config.decode(options as Config.Options)
@@ -27,7 +28,7 @@ describe("Config", () => {
     it.effect("populates every field", () =>
       Effect.gen(function*() {
         const { credentials, ...config } = yield* Config.decode(undefined)
-        assert.isUndefined(yield* credentials)
+        assert.isUndefined(yield* credentialsOf({ credentials }))
         assert.deepStrictEqual(config, {
           endpoint: Endpoint.tcp("localhost", 6379),
           tls: undefined,
@@ -220,7 +221,7 @@ describe("Config", () => {
           assert.strictEqual(Endpoint.format(config.endpoint), endpoint)
           assert.deepStrictEqual(config.tls, tls ? {} : undefined)
           assert.strictEqual(config.database, database)
-          assert.deepStrictEqual(plain(yield* config.credentials), credentials)
+          assert.deepStrictEqual(plain(yield* credentialsOf(config)), credentials)
         }
       }))
 
@@ -248,7 +249,7 @@ describe("Config", () => {
     it.effect("gives way to credentials", () =>
       Effect.gen(function*() {
         const { credentials } = yield* Config.decode({ url, credentials: { password: Redacted.make("two") } })
-        assert.deepStrictEqual(plain(yield* credentials), [undefined, "two"])
+        assert.deepStrictEqual(plain(yield* credentialsOf({ credentials })), [undefined, "two"])
       }))
   })
 
@@ -260,8 +261,8 @@ describe("Config", () => {
           credentials: Effect.sync(() => ({ username: "ann", password: Redacted.make(`token ${++runs}`) }))
         })
         assert.strictEqual(runs, 0)
-        assert.deepStrictEqual(plain(yield* config.credentials), ["ann", "token 1"])
-        assert.deepStrictEqual(plain(yield* config.credentials), ["ann", "token 2"])
+        assert.deepStrictEqual(plain(yield* credentialsOf(config)), ["ann", "token 1"])
+        assert.deepStrictEqual(plain(yield* credentialsOf(config)), ["ann", "token 2"])
       }))
 
     it("may not fail and may not require anything", () => {
@@ -395,7 +396,7 @@ describe("Config", () => {
         { clientName: "app\n" },
         { clientName: "café" }
       ]],
-      ["credentials", "must be { username?, password }, or an effect of it", [
+      ["credentials", "must be { username?, password }, or an effect or a stream of it", [
         { credentials: "hunter2" },
         { credentials: null },
         { credentials: Redacted.make }
@@ -717,7 +718,7 @@ describe("Config", () => {
           }),
           Config.decode
         )
-        assert.deepStrictEqual(plain(yield* credentials), ["ann", "hunter2"])
+        assert.deepStrictEqual(plain(yield* credentialsOf({ credentials })), ["ann", "hunter2"])
         assert.deepStrictEqual(config, {
           endpoint: Endpoint.tcp("other", 7000),
           tls: {},

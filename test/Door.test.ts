@@ -23,6 +23,7 @@ import { createPrivateKey } from "node:crypto"
 import * as Net from "node:net"
 import { inspect } from "node:util"
 import { scrubber } from "../src/internal/secrets.ts"
+import { credentialsOf } from "./support/credentials.ts"
 import { connect, deploy, handoffsEnded, waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
@@ -181,7 +182,7 @@ describe("a URL", () => {
   ])("has the password %s as what it says", ([password, bytes]) =>
     Effect.gen(function*() {
       const config = yield* decode(`redis://${password}:${password}@cache`)
-      const credentials = yield* config.credentials
+      const credentials = yield* credentialsOf(config)
       const expected = typeof bytes === "string" ? bytes : Uint8Array.from(bytes)
       assert.deepStrictEqual(credentials?.username, expected)
       assert.deepStrictEqual(credentials && Redacted.value(credentials.password), expected)

@@ -17,8 +17,10 @@ import { type Endpoint, format } from "../Endpoint.ts"
 import { ConnectFailed, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
 import type { Maintenance } from "../Maintenance.ts"
 import { tlsFor, Transport } from "../Transport.ts"
+import { backoff } from "./backoff.ts"
 import { endOf } from "./causes.ts"
 import { Greetings } from "./handshake.ts"
+import type { Logins } from "./logins.ts"
 import type { DialFailure } from "./outcome.ts"
 import type { Runtime } from "./runtime.ts"
 import { Supports } from "./support.ts"
@@ -35,10 +37,6 @@ export const isTurnedAway = ({ _tag }: HitlessErrorReason): boolean =>
 
 /** The longest wait between dials while somebody waits for the connection, in milliseconds; jitter adds a fifth. @internal */
 export const dialAgainWhileAwaited = 400
-
-/** The wait before a dial when so many have failed in a row: none, then 50 ms doubling to `atMost`. @internal */
-export const backoff = (failures: number, atMost: number): number =>
-  failures === 0 ? 0 : Math.min(50 * 2 ** (failures - 1), atMost)
 
 /** Dials again until `until` (elapsed milliseconds), unless the client is turned away. @internal */
 export const dialUntil = (
@@ -62,11 +60,13 @@ export class Dialer {
   failure: DialFailure | undefined
   private readonly runtime: Runtime
   private readonly maintenance: Maintenance
+  private readonly logins: Logins
   private readonly greetings: Greetings
 
-  constructor(runtime: Runtime, maintenance: Maintenance) {
+  constructor(runtime: Runtime, maintenance: Maintenance, logins: Logins) {
     this.runtime = runtime
     this.maintenance = maintenance
+    this.logins = logins
     this.greetings = new Greetings(runtime.config.protocol)
     this.supports = new Supports(runtime)
   }
@@ -128,14 +128,15 @@ export class Dialer {
     owner: Owner
   ): Effect.Effect<Connection, HitlessError, Scope.Scope> {
     const { config, log, recorder } = this.runtime
-    const attempt = Effect.suspend(() => {
+    const attempt: Effect.Effect<Connection, HitlessError, Scope.Scope | Transport> = Effect.suspend(() => {
       const startedAt = this.runtime.now()
+      const { latest } = this.logins
       return Effect.tap(
         connect({
           endpoint,
           tls: tlsFor(config.tls, config.endpoint, endpoint),
           family: config.family,
-          credentials: config.credentials,
+          credentials: this.logins.next(endpoint),
           clientName: config.clientName,
           database: config.database,
           restored: owner.restored,
@@ -153,8 +154,15 @@ export class Dialer {
             recorder.connectionCreated(this.runtime.now() - startedAt)
             this.supports.learn(connection)
           })
+      ).pipe(
+        // They were replaced while it shook hands.
+        Effect.catchIf(
+          ({ reason }) => reason._tag === "AuthenticationFailed" && latest !== this.logins.latest,
+          () => attempt
+        )
       )
-    }).pipe(
+    })
+    const guarded = attempt.pipe(
       // Credentials, and transports, are the program's own code: what ends them must not end the one who dials.
       Effect.catchCause((cause) => {
         const error = Cause.findErrorOption(cause)
@@ -180,6 +188,6 @@ export class Dialer {
       Effect.provideService(Transport, this.runtime.transport),
       Effect.provideService(Clock.Clock, this.runtime.clock)
     )
-    return Effect.suspend(() => this.runtime.isClosing ? this.runtime.closed : attempt)
+    return Effect.suspend(() => this.runtime.isClosing ? this.runtime.closed : guarded)
   }
 }

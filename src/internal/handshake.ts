@@ -140,15 +140,16 @@ const hello = ({ clientName, credentials }: Session, withLogin: boolean): Step =
   return required(...words)
 }
 
-/** Something has to be answered before a connection is believed, if only a `PING`. */
-const login = ({ credentials }: Session): Step => {
-  if (credentials === undefined) return required("PING")
-  const { password, username } = credentials
+/** Logs in with credentials. @internal */
+export const loginWords = ({ password, username }: Credentials): Words =>
   // Before Redis 6 there are no users; URLs of hosting platforms name the default one all the same.
-  return username === undefined || username === "default"
-    ? required("AUTH", Redacted.value(password))
-    : required("AUTH", username, Redacted.value(password))
-}
+  username === undefined || username === "default"
+    ? ["AUTH", Redacted.value(password)]
+    : ["AUTH", username, Redacted.value(password)]
+
+/** Something has to be answered before a connection is believed, if only a `PING`. */
+const login = ({ credentials }: Session): Step =>
+  credentials === undefined ? required("PING") : required(...loginWords(credentials))
 
 const select = ({ database }: Session): ReadonlyArray<Step> => database === 0 ? [] : [required("SELECT", database)]
 

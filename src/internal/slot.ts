@@ -15,11 +15,14 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { Credentials } from "../Config.ts"
 import type { Connection, Owner } from "../Connection.ts"
 import { type Endpoint, format, isSameMove, type Move } from "../Endpoint.ts"
 import { ConnectFailed, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
 import type { Maintenance } from "../Maintenance.ts"
-import { backoff, dialAgainWhileAwaited, type Dialer, isTurnedAway } from "./dialer.ts"
+import { backoff } from "./backoff.ts"
+import { dialAgainWhileAwaited, type Dialer, isTurnedAway } from "./dialer.ts"
+import type { Holder, Logins } from "./logins.ts"
 import type { Request, Words } from "./request.ts"
 import { finiteMillis, type Runtime } from "./runtime.ts"
 
@@ -92,6 +95,10 @@ export interface Tenant {
   readonly stays?: (() => boolean) | undefined
   /** Its connection was lost while it stayed; `false` when no other can take its place, which is the slot's end. */
   readonly survives?: (() => boolean) | undefined
+  /** Whether what its connection is sent may be queued in a transaction of its user, or be its user's own affair. */
+  readonly isItsUsers?: (() => boolean) | undefined
+  /** Logs in anew on its connection, where that is not a command like others. */
+  readonly logIn?: ((connection: Connection, credentials: Credentials) => Effect.Effect<void, HitlessError>) | undefined
   /** Done as soon as somebody waits for a connection, which makes the slot dial sooner. */
   readonly awaited: Effect.Effect<void>
   /** The slot has another connection, or none. */
@@ -122,6 +129,7 @@ export interface Surroundings {
   readonly runtime: Runtime
   readonly maintenance: Maintenance
   readonly dialer: Dialer
+  readonly logins: Logins
   /** The client's slots that are not closed. */
   readonly slots: Set<Slot>
 }
@@ -133,7 +141,7 @@ const dialAgainAtMost = 2000
 export const livesAtLeast = dialAgainAtMost
 
 /** @internal */
-export class Slot implements Owner {
+export class Slot implements Owner, Holder {
   readonly kind: SlotKind
   /** Which of its kind it is. */
   readonly index: number
@@ -161,6 +169,10 @@ export class Slot implements Owner {
 
   get restored(): ReadonlyArray<Words> {
     return this.tenant.restored?.() ?? nothing
+  }
+
+  get mayLogIn(): boolean {
+    return this.tenant.isItsUsers?.() !== true
   }
 
   get isShared(): boolean {
@@ -259,9 +271,13 @@ export class Slot implements Owner {
     })
   }
 
-  /** Follows the move of its connection's endpoint, if one is in force that it could not follow before. */
+  readonly logIn = (connection: Connection, credentials: Credentials): Effect.Effect<void, HitlessError> =>
+    this.tenant.logIn?.(connection, credentials) ?? connection.logIn(credentials)
+
+  /** Takes in what it could not before: new credentials, and the move of its connection's endpoint, if one is in force. */
   catchUp(): void {
     const { connection } = this
+    this.around.logins.review()
     const move = connection === undefined ? undefined : this.around.maintenance.moveOf(connection.endpoint)
     if (move !== undefined) this.around.maintenance.tell(move)
   }

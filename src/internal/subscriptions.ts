@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Credentials } from "../Config.ts"
 import type { Connection } from "../Connection.ts"
 import { Closed, ConnectFailed, HitlessError, Overloaded } from "../HitlessError.ts"
 import { type Gap, type Message, type Options, Published } from "../PubSub.ts"
@@ -25,7 +26,9 @@ import { Alarm } from "./alarm.ts"
 import { flawOf, refused } from "./commands.ts"
 import { dialUntil, isTurnedAway } from "./dialer.ts"
 import { Fifo } from "./fifo.ts"
+import { loginWords, protocolOf } from "./handshake.ts"
 import { serverReplied } from "./replies.ts"
+import type { Words } from "./request.ts"
 import { finiteMillis } from "./runtime.ts"
 import { Slot, type Surroundings, type Tenant } from "./slot.ts"
 
@@ -109,10 +112,12 @@ const flawOfOptions = (options: Options): string | undefined => {
 
 /** A command whose answer is still to come, or has come. */
 interface Owed {
-  readonly verb: "subscribe" | "unsubscribe" | "publish"
+  readonly verb: "subscribe" | "unsubscribe" | "publish" | "auth"
   readonly kind: Kind
   readonly name: string
   state: "owed" | "done" | "refused"
+  /** The error with which it was refused. */
+  error: ErrorReply | undefined
 }
 
 /**
@@ -363,6 +368,7 @@ export class Subscriptions {
       kind: "subscriber",
       draining: this.draining,
       restore: (next, old) => this.restore(next, old),
+      logIn: (connection, credentials) => this.logIn(connection, credentials),
       takesBytes: true,
       // One that is about to take another's place is read on, or it would never be ready.
       mayRead: (connection) => this.links.get(connection)?.hearing === "live" ? this.mayRead.await : Effect.void,
@@ -436,9 +442,8 @@ export class Subscriptions {
     else if (value instanceof ErrorReply) {
       this.livesOn(link)
       this.refuse(connection, link, value)
-    } else if (typeof value === "number" && link.owed.peek()?.verb === "publish") {
-      this.settle(link, "done")
-    } else return false
+    } else if (isAnswerTo(link.owed.peek()?.verb, value)) this.settle(link, "done")
+    else return false
     return true
   }
 
@@ -478,6 +483,8 @@ export class Subscriptions {
 
   /** The server refused what was asked first: those who listen are told so, and it is not asked again. */
   private refuse(connection: Connection, link: Link, reply: ErrorReply): void {
+    const asked = link.owed.peek()
+    if (asked !== undefined) asked.error = reply
     const head = this.settle(link, "refused")
     if (head?.verb !== "subscribe") return
     const { kind, name } = head
@@ -516,16 +523,53 @@ export class Subscriptions {
     return last
   }
 
-  private tell(connection: Connection, link: Link | undefined, verb: Owed["verb"], kind: Kind, name: string): Owed {
-    const owed: Owed = { verb, kind, name, state: "owed" }
+  private tell(
+    connection: Connection,
+    link: Link | undefined,
+    verb: Exclude<Owed["verb"], "auth">,
+    kind: Kind,
+    name: string
+  ): Owed {
+    const [subscribe, unsubscribe] = verbs[kind]
+    return this.send(
+      connection,
+      link,
+      { verb, kind, name, state: "owed", error: undefined },
+      verb === "publish" ? ["PUBLISH", name, ""] : [verb === "subscribe" ? subscribe : unsubscribe, name]
+    )
+  }
+
+  private send(connection: Connection, link: Link | undefined, owed: Owed, words: Words): Owed {
     if (connection.state === "Ready") {
       link?.owed.push(owed)
-      const [subscribe, unsubscribe] = verbs[kind]
-      connection.sendUnanswered(
-        verb === "publish" ? ["PUBLISH", name, ""] : [verb === "subscribe" ? subscribe : unsubscribe, name]
-      )
+      connection.sendUnanswered(words)
     }
     return owed
+  }
+
+  /** Logs in anew. In RESP2 a connection that is subscribed takes no `AUTH`, and another takes its place. */
+  private logIn(connection: Connection, credentials: Credentials): Effect.Effect<void, HitlessError> {
+    return Effect.suspend(() => {
+      const { slot } = this
+      const link = this.links.get(connection)
+      if (slot === undefined || link === undefined) return Effect.void
+      if (protocolOf(connection.peer.greeting) === 2) {
+        return Effect.andThen(slot.renew(0, false), () => {
+          if (slot.connection !== connection) return Effect.void
+          const detail = "no other connection could be made, and in RESP2 this one cannot log in while it is subscribed"
+          const at = { endpoint: connection.address, mayHaveExecuted: false }
+          return Effect.fail(new HitlessError({ reason: new ConnectFailed({ ...at, kind: "Rejected", detail }) }))
+        })
+      }
+      const words = loginWords(credentials)
+      connection.hide(words)
+      const asked: Owed = { verb: "auth", kind: "channel", name: "", state: "owed", error: undefined }
+      this.send(connection, link, asked, words)
+      return Effect.andThen(
+        this.until(connection, link, () => asked.state !== "owed"),
+        () => connection.loggedIn(credentials, asked.error)
+      )
+    })
   }
 
   /** Waits until something holds of a connection, which is looked at whenever that has been heard from. */
@@ -711,6 +755,10 @@ export class Subscriptions {
     }
   }
 }
+
+/** Whether a reply that no request owns answers what was asked first; subscriptions are answered by pushes. */
+const isAnswerTo = (verb: Owed["verb"] | undefined, value: unknown): boolean =>
+  (verb === "publish" && typeof value === "number") || (verb === "auth" && value === "OK")
 
 const fail = (entry: Entry, error: HitlessError): void => {
   entry.error = error

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import { Config, type Endpoint } from "hitless"
 import { Dialer } from "../../src/internal/dialer.ts"
+import { Logins } from "../../src/internal/logins.ts"
 import * as Runtime from "../../src/internal/runtime.ts"
 import type { Slot, Surroundings } from "../../src/internal/slot.ts"
 import * as Maintenance from "../../src/Maintenance.ts"
@@ -14,7 +15,9 @@ export const makeRooms = Effect.fnUntraced(function*(options: Config.Options) {
   const runtime = yield* Runtime.make(yield* Config.decode(options))
   const maintenance = yield* Maintenance.make(runtime)
   const slots = new Set<Slot>()
-  const around: Surroundings = { runtime, maintenance, dialer: new Dialer(runtime, maintenance), slots }
+  const logins = new Logins(runtime, slots)
+  const dialer = new Dialer(runtime, maintenance, logins)
+  const around: Surroundings = { runtime, maintenance, dialer, logins, slots }
   const pool = new Pool(around, { kind: "shared", size: runtime.config.poolSize })
   yield* Effect.addFinalizer(() => runtime.close(() => pool.refuse(), Effect.andThen(pool.drain(), maintenance.end)))
   yield* pool.open()
