@@ -207,6 +207,12 @@ export interface Options {
   readonly commandTimeout?: Duration.Input | undefined
   /** Which commands may be sent again after a lost connection. Default: `reads`. */
   readonly retry?: Retry | undefined
+  /**
+   * How this client reaches the addresses that servers name, where a network address translation is between them:
+   * `{ "10.0.0.5:12000": "cache.example.com:7001" }`, or a function. `maintenance.targets` is asked about what comes of it.
+   * Default: as they are named.
+   */
+  readonly addressMap?: Readonly<Record<string, string>> | ((named: Endpoint.Endpoint) => Endpoint.Endpoint) | undefined
   /** How the client takes part in announced maintenance. */
   readonly maintenance?: MaintenanceOptions | undefined
 }
@@ -290,6 +296,14 @@ const Family = Schema.Literals([0, 4, 6])
 
 const TargetHost = Schema.String.check(
   Schema.makeFilter((host) => isHost(withoutBrackets(host.replace(/^\*\./, ""))))
+)
+
+const isTranslator = (u: unknown): u is (named: Endpoint.Endpoint) => Endpoint.Endpoint => typeof u === "function"
+
+const Addresses = Schema.Record(Schema.String, Schema.String).check(
+  Schema.makeFilter((addresses) =>
+    Object.entries(addresses).flat().every((text) => Result.isSuccess(Endpoint.parse(text)))
+  )
 )
 
 const isPredicate = (u: unknown): u is (target: Endpoint.Endpoint) => boolean => typeof u === "function"
@@ -389,10 +403,17 @@ type Table = Readonly<Record<string, Option<Schema.Constraint, unknown>>>
 
 const literal = (schema: Parameters<typeof EffectConfig.schema>[0]): Read => (name) => EffectConfig.schema(schema, name)
 
-const listed: Read = (name) =>
+const listed = (name: string): EffectConfig.Config<ReadonlyArray<string>> =>
   EffectConfig.map(
     EffectConfig.String(name),
     (text) => text.split(",").map((host) => host.trim()).filter((host) => host !== "")
+  )
+
+/** `10.0.0.5:12000=cache.example.com:7001,…` */
+const pairs: Read = (name) =>
+  EffectConfig.map(
+    listed(name),
+    (entries) => Object.fromEntries(entries.map((entry) => entry.split("=", 2)))
   )
 
 const EnvCount = literal(Schema.Union([Schema.Literal("auto"), Schema.Int]))
@@ -479,7 +500,12 @@ const general = {
   retry: option(RetryInput, "must be \"none\", \"reads\" or a predicate", {
     default: "reads",
     env: literal(Schema.Literals(["none", "reads"]))
-  })
+  }),
+  addressMap: option(
+    Schema.Union([Addresses, Schema.declare(isTranslator)]),
+    "must be an object that gives host:port for host:port, or a function",
+    { env: pairs }
+  )
 }
 
 const maintenance = {
@@ -657,6 +683,7 @@ export class ResolvedConfig extends Schema.Class<ResolvedConfig>("hitless/Config
     ...resolvedOf(place),
     credentials: CredentialsSource,
     ...resolvedOf(general),
+    addressMap: Schema.UndefinedOr(Schema.declare(isTranslator)),
     maintenance: Schema.Struct({
       ...resolvedOf(maintenance),
       relaxedTimeout: Schema.UndefinedOr(Schema.Duration),
@@ -722,6 +749,7 @@ const resolve = (input: typeof Input.Type): typeof ResolvedConfig.Encoded => {
     ...settled(place, input, input.url),
     credentials: input.credentials ?? Effect.succeed(input.url?.credentials),
     ...given,
+    addressMap: typeof given.addressMap === "object" ? Endpoint.translator(given.addressMap) : given.addressMap,
     maintenance: resolveMaintenance(input.maintenance ?? {}, given.poolSize)
   }
 }

@@ -136,6 +136,28 @@ export const isAt = (hosts: ReadonlyArray<string>): (self: Endpoint) => boolean 
   }
 }
 
+/** One spelling for each endpoint. */
+const canonical = (self: Endpoint): string =>
+  format(self._tag === "Unix" ? self : tcp(canonicalHost(self.host), self.port))
+
+/**
+ * Makes the function that gives what a record of addresses says instead of an endpoint, and the endpoint itself where the
+ * record does not have it. Addresses are written as `parse` reads them; what it does not read is left out.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const translator = (addresses: Readonly<Record<string, string>>): (self: Endpoint) => Endpoint => {
+  const known = new Map<string, Endpoint>()
+  for (const [from, to] of Object.entries(addresses)) {
+    Result.match(Result.all([parse(from), parse(to)]), {
+      onFailure: () => {},
+      onSuccess: ([from, to]) => known.set(canonical(from), to)
+    })
+  }
+  return (self) => known.get(canonical(self)) ?? self
+}
+
 /**
  * The kinds of address a server can be asked to name as the target of a move.
  *

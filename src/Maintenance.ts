@@ -16,7 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { AddressOverride, type Endpoint, format, isIp, type Move } from "./Endpoint.ts"
+import { AddressOverride, type Endpoint, format, isIp, type Move, parse } from "./Endpoint.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { keepNewest } from "./internal/bounded.ts"
 import * as Hub from "./internal/hub.ts"
@@ -126,13 +126,13 @@ export class Maintenance {
     }
     // One event concerns every endpoint on which it is heard: a node can be known by more than one name.
     if (!this.seenAt.first(notification, now, at.address)) return
-    const target = notification._tag === "Moving" ? notification.target : undefined
+    const target = notification._tag === "Moving" ? this.reached(at.endpoint, notification.target) : undefined
     if (target !== undefined && format(target) === at.address) return
     this.timeouts.notify(notification, first, now)
     this.alarm.set(this.timeouts.nextEnd)
     if (notification._tag !== "Moving") return
-    if (target === undefined) this.runtime.fork(this.followName(at, notification, now))
-    else this.beginMove(at, target, notification, now)
+    if (notification.target === undefined) this.runtime.fork(this.followName(at, notification, now))
+    else if (target !== undefined) this.beginMove(at, target, notification, now)
   }
 
   /**
@@ -263,6 +263,21 @@ export class Maintenance {
     keepNewest(this.leftPeers, mostLeft)
   }
 
+  /** How this client reaches a target, if it has to be translated; `undefined` where that fails. */
+  private reached(retiring: Endpoint, named: Endpoint | undefined): Endpoint | undefined {
+    const { addressMap } = this.runtime.config
+    if (named === undefined || addressMap === undefined) return named
+    try {
+      const reached = addressMap(named)
+      // A function that is not typed may give anything.
+      if (reached._tag === "Tcp") return Result.getOrThrow(parse(format(reached)))
+    } catch {
+      // What it threw can be secret.
+    }
+    this.refuse(retiring, named, "addressMap gave no host and port for the target")
+    return undefined
+  }
+
   /** Whether `maintenance.targets` lets credentials go there; a predicate that throws does not. */
   private mayFollow(retiring: Endpoint, target: Endpoint): boolean {
     const { targets } = this.runtime.config.maintenance
@@ -274,13 +289,17 @@ export class Maintenance {
     } catch {
       why = "the predicate maintenance.targets threw"
     }
+    this.refuse(retiring, target, why)
+    return false
+  }
+
+  private refuse(retiring: Endpoint, target: Endpoint, why: string): void {
     this.runtime.recorder.moveRefused()
     this.runtime.log("Warn", "a move was not followed, its connections serve until the server closes them", {
       from: format(retiring),
       to: format(target),
       why
     })
-    return false
   }
 
   private windowChanged(delta: 1 | -1, { label, subject }: Window): void {

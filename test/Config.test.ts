@@ -44,6 +44,7 @@ describe("Config", () => {
           connectTimeout: Duration.seconds(5),
           commandTimeout: Duration.seconds(3),
           retry: "reads",
+          addressMap: undefined,
           maintenance: {
             mode: "auto",
             endpointType: "auto",
@@ -734,6 +735,7 @@ describe("Config", () => {
           connectTimeout: Duration.seconds(1),
           commandTimeout: Duration.infinity,
           retry: "none",
+          addressMap: undefined,
           maintenance: {
             mode: "enabled",
             endpointType: "external-ip",

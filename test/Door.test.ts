@@ -579,11 +579,15 @@ describe("maintenance.targets", () => {
       assert.deepStrictEqual(options.maintenance?.targets, ["10.0.0.1", "*.redis.example"])
     }))
 
-  const watched = (sim: SimulatedRedis.SimulatedRedis, targets: Config.MaintenanceOptions["targets"]) =>
+  const watched = (
+    sim: SimulatedRedis.SimulatedRedis,
+    targets: Config.MaintenanceOptions["targets"],
+    addressMap?: Config.Options["addressMap"]
+  ) =>
     Effect.gen(function*() {
       const lines: Array<string> = []
       const clientName = `targets-${port(sim, "a")}`
-      const client = yield* connect(sim, "a", { poolSize: 2, clientName, maintenance: { targets } }).pipe(
+      const client = yield* connect(sim, "a", { poolSize: 2, clientName, addressMap, maintenance: { targets } }).pipe(
         Effect.provide(Logger.layer([Logger.make((options) => {
           lines.push(
             `${options.logLevel} ${printed([options.message, options.fiber.getRef(References.CurrentLogAnnotations)])}`
@@ -649,6 +653,70 @@ describe("maintenance.targets", () => {
         yield* handoffsEnded(client, 1)
         assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, `${host}:${port(sim, "b")}`)
         assert.strictEqual(yield* client.refused, 0)
+      }
+    }))
+
+  it.live("is asked about the address that a translation gives, by which the target is reached", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a", "b", "c"])
+      const inside = "10.9.8.7:12000"
+      const outside = `${host}:${port(sim, "b")}`
+      const asked: Array<string> = []
+      const targets = (target: Endpoint.Endpoint) => {
+        asked.push(Endpoint.format(target))
+        return true
+      }
+      for (const addressMap of [{ [inside]: outside }, () => Endpoint.tcp(host, port(sim, "b"))]) {
+        const client = yield* watched(sim, targets, addressMap)
+        yield* sim.push("a", ["MOVING", 1, 30, inside])
+        yield* handoffsEnded(client, 1)
+        assert.strictEqual((yield* client.redis.status).slots[0]!.endpoint, outside)
+        assert.strictEqual(client.handoffs[0]!.to, outside)
+        // Others are reached as they are named.
+        if (typeof addressMap === "object") {
+          yield* sim.push("b", ["MOVING", 2, 30, `${host}:${port(sim, "c")}`])
+          yield* handoffsEnded(client, 2)
+          assert.strictEqual(yield* client.refused, 0)
+        }
+        yield* client.close
+      }
+      assert.deepStrictEqual(asked, [outside, `${host}:${port(sim, "c")}`, outside])
+    }))
+
+  it.live("is not asked, and nothing followed, where a translation throws or gives no address", () =>
+    Effect.gen(function*() {
+      const translations = [
+        () => {
+          throw new Error("s3cret")
+        },
+        () => undefined,
+        () => Promise.resolve(Endpoint.tcp(host)),
+        () => ({ _tag: "Tcp", host: "", port: 1 }),
+        () => ({ _tag: "Tcp", host, port: 70_000 }),
+        () => Endpoint.unix("/tmp/redis.sock")
+      ] as unknown as ReadonlyArray<() => Endpoint.Endpoint>
+      for (const addressMap of translations) {
+        const sim = yield* deploy(["a", "b"])
+        const client = yield* watched(sim, () => assert.fail("it was asked"), addressMap)
+        yield* sim.push("a", ["MOVING", 1, 30, `${host}:${port(sim, "b")}`])
+        yield* waitUntil(Effect.sync(() => client.lines.some((line) => line.includes("addressMap gave no host"))))
+        assert.strictEqual(yield* client.refused, 1)
+        assert.strictEqual((yield* client.redis.status).slots[0]!.state, "Serving")
+        assert.isFalse(client.lines.some((line) => line.includes("s3cret")))
+      }
+    }))
+
+  it.effect("and the translation are read from the environment and checked", () =>
+    Effect.gen(function*() {
+      const read = (REDIS_ADDRESS_MAP: string) =>
+        Effect.flatMap(Config.fromEnv.parse(ConfigProvider.fromEnvRecord({ REDIS_ADDRESS_MAP })), Config.decode)
+      const { addressMap } = yield* read("10.0.0.5:12000=cache.example.com:7001, [2001:DB8::1]:7=10.0.0.6")
+      assert.deepStrictEqual(addressMap?.(Endpoint.tcp("10.0.0.5", 12000)), Endpoint.tcp("cache.example.com", 7001))
+      assert.deepStrictEqual(addressMap?.(Endpoint.tcp("2001:db8:0::1", 7)), Endpoint.tcp("10.0.0.6", 6379))
+      assert.deepStrictEqual(addressMap?.(Endpoint.tcp("10.0.0.5", 12001)), Endpoint.tcp("10.0.0.5", 12001))
+      for (const bad of ["10.0.0.5:12000", "10.0.0.5:0=10.0.0.6", "=10.0.0.6:1", "10.0.0.5=10.0.0.6:http"]) {
+        const error = yield* Effect.flip(read(bad))
+        assert.include(error.message, "addressMap must be an object that gives host:port for host:port, or a function")
       }
     }))
 
