@@ -63,7 +63,7 @@ export type Args = ReadonlyArray<Arg> | readonly [args: ReadonlyArray<Arg>]
  *
  * - `ok`: commands are served and nothing is announced.
  * - `maintenance`: a relaxation window is open or a slot is moving; commands are served.
- * - `degraded`: commands are served, but a slot is reconnecting, or could not be handed off and its move is not over yet,
+ * - `degraded`: commands are served, but a slot, of whatever kind, is reconnecting, or could not be handed off and its move is not over yet,
  *   or the server answers that it does not run commands for now (`LOADING`, `READONLY`, `MASTERDOWN`, …).
  * - `down`: no connection serves.
  *
@@ -71,6 +71,24 @@ export type Args = ReadonlyArray<Arg> | readonly [args: ReadonlyArray<Arg>]
  * @since 0.1.0
  */
 export type Health = "ok" | "maintenance" | "degraded" | "down"
+
+/**
+ * A place for a connection that can be replaced, from one look.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SlotStatus {
+  /** Which of its kind it is, from 0 on, as in the events of `handoffs`. */
+  readonly index: number
+  /** Whether it has no connection yet, has one, one that a handoff replaces, lost it, or is closed. */
+  readonly state: "Empty" | "Serving" | "Moving" | "Reconnecting" | "Closed"
+  readonly endpoint: string | undefined
+  /** The target, while the slot is moving. */
+  readonly target: string | undefined
+  /** Commands that are waiting or unanswered on its connection. */
+  readonly load: number
+}
 
 /**
  * A snapshot of the client. Durations are what is left at the time of the look.
@@ -89,16 +107,12 @@ export interface Status {
     readonly support: "supported" | "refused" | "unknown"
     readonly words: string | undefined
   }>
-  readonly slots: ReadonlyArray<{
-    readonly index: number
-    /** Whether it has no connection yet, has one, one that a handoff replaces, lost it, or is closed. */
-    readonly state: "Empty" | "Serving" | "Moving" | "Reconnecting" | "Closed"
-    readonly endpoint: string | undefined
-    /** The target, while the slot is moving. */
-    readonly target: string | undefined
-    /** Commands that are waiting or unanswered on its connection. */
-    readonly load: number
-  }>
+  /** The connections that commands share. */
+  readonly slots: ReadonlyArray<SlotStatus>
+  /** Those of `reserve` and of commands that wait on the server, and such as are kept for the next user for a minute. */
+  readonly leases: ReadonlyArray<SlotStatus>
+  /** The one on which subscriptions are heard, where there are any. */
+  readonly subscribers: ReadonlyArray<SlotStatus>
   /** Replaced connections that deliver what they owe. */
   readonly draining: number
   /** Commands that are waiting or unanswered, all connections together. */
@@ -305,19 +319,27 @@ const makeService = (client: Client): HitlessRedis["Service"] => {
   })
 }
 
-const statusOf = ({ around: { dialer, maintenance, runtime }, handoff, pool }: Client): Status => {
+const slotStatusOf = ({ connection, index, state }: Slot): SlotStatus => ({
+  index,
+  state: state._tag,
+  endpoint: connection?.address,
+  target: state._tag === "Moving" ? format(state.move.target) : undefined,
+  load: connection?.backlog.commands ?? 0
+})
+
+const statusOf = (client: Client): Status => {
+  const { around: { dialer, maintenance, runtime, slots }, handoff, pool, reservations, subscriptions } = client
   const now = runtime.now()
   const windows = maintenance.timeouts.open(now)
   const serving = pool.slots.filter((slot) => slot.connection !== undefined)
   const peer = serving[0]?.connection?.peer
-  const is = (tag: Slot["state"]["_tag"]) => pool.slots.some((slot) => slot.state._tag === tag)
+  const all = [...slots]
+  const is = (tag: Slot["state"]["_tag"]) => all.some(({ state }) => state._tag === tag)
   return {
     health: serving.length === 0
       ? "down"
       : is("Reconnecting") || pool.isRefused(now) ||
-          pool.slots.some(({ state }) =>
-            state._tag === "Serving" && state.gaveUp !== undefined && now < state.gaveUp.until
-          )
+          all.some(({ state }) => state._tag === "Serving" && state.gaveUp !== undefined && now < state.gaveUp.until)
       ? "degraded"
       : windows.length > 0 || is("Moving")
       ? "maintenance"
@@ -329,15 +351,11 @@ const statusOf = ({ around: { dialer, maintenance, runtime }, handoff, pool }: C
       support: support._tag === "Supported" ? "supported" : support._tag === "Refused" ? "refused" : "unknown",
       words: support._tag === "Refused" ? support.words : undefined
     })),
-    slots: pool.slots.map(({ connection, index, state }) => ({
-      index,
-      state: state._tag,
-      endpoint: connection?.address,
-      target: state._tag === "Moving" ? format(state.move.target) : undefined,
-      load: connection?.backlog.commands ?? 0
-    })),
-    draining: pool.draining.size,
-    pending: pool.outstanding,
+    slots: pool.slots.map(slotStatusOf),
+    leases: all.filter(({ kind }) => kind === "reserved").map(slotStatusOf),
+    subscribers: all.filter(({ kind }) => kind === "subscriber").map(slotStatusOf),
+    draining: pool.draining.size + reservations.draining + subscriptions.draining.size,
+    pending: pool.outstanding + reservations.outstanding,
     windows: windows.map(({ endsAt, label, subject }) => ({ label, subject, endsIn: Duration.millis(endsAt - now) })),
     lastHandoff: handoff.last()
   }

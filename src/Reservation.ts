@@ -284,6 +284,16 @@ export class Lease {
     this.pool.accept(request)
   }
 
+  /** Commands that are waiting or unanswered. */
+  get outstanding(): number {
+    return this.pool.outstanding
+  }
+
+  /** How many of its connections have a successor. */
+  get draining(): number {
+    return this.pool.draining.size
+  }
+
   close(): void {
     this.pool.abandon("its scope was closed")
   }
@@ -387,6 +397,16 @@ export class Reservations {
     this.alarm = new Alarm(around.runtime.context, () => this.dropIdle())
   }
 
+  /** Commands that are waiting or unanswered. */
+  get outstanding(): number {
+    return this.sum(({ outstanding }) => outstanding)
+  }
+
+  /** How many connections have a successor. */
+  get draining(): number {
+    return this.sum(({ draining }) => draining)
+  }
+
   /** Takes a connection for the surrounding scope, for which it waits at most `timeout` milliseconds. */
   take(timeout: number, command: string): Effect.Effect<Calls, HitlessError, Scope.Scope> {
     const { runtime } = this.around
@@ -461,6 +481,12 @@ export class Reservations {
       })
       return next
     })
+  }
+
+  private sum(of: (lease: Lease) => number): number {
+    let sum = 0
+    for (const lease of this.leases) sum += of(lease)
+    return sum
   }
 
   private callsOf(lease: Lease): Calls {

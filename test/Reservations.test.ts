@@ -7,8 +7,9 @@ import * as Commands from "@ioredis/commands"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
-import { type HitlessError, HitlessRedis } from "hitless"
+import { type HitlessError, HitlessRedis, Metrics } from "hitless"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { blocksFor } from "../src/internal/commands.ts"
 import { addresses, advance, announceMove, begin, connections, rehearse } from "./support/rehearsal.ts"
@@ -16,7 +17,68 @@ import { addresses, advance, announceMove, begin, connections, rehearse } from "
 const tagOf = <A, R>(effect: Effect.Effect<A, HitlessError.HitlessError, R>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
 
+const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+
+/** How many connections of the client `every-kind` are in which state. */
+const gauges = Effect.map(Metric.snapshot, (metrics) =>
+  Object.fromEntries(
+    metrics.flatMap(({ attributes, id, state }) =>
+      id === Metrics.connectionCount.id && attributes?.["db.client.connection.pool.name"] === "every-kind"
+        ? [[attributes["db.client.connection.state"], (state as Metric.GaugeState<number>).value]]
+        : []
+    )
+  ))
+
 const at = Effect.all([connections("a"), connections("b")])
+
+describe("status", () => {
+  it.effect("and the gauges count the connections of every kind, and say what they are doing", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const deployment = yield* SimulatedRedis
+      const seen = Effect.map(redis.status, ({ draining, health, leases, pending, slots, subscribers }) => ({
+        health,
+        states: [slots, leases, subscribers].map((kind) => kind.map(({ state }) => state).join(" ")),
+        loads: [slots, leases, subscribers].map((kind) => kind.map(({ load }) => load).join(" ")),
+        pending,
+        draining
+      }))
+      const quiet = { loads: ["0", "0", "0"], pending: 0, draining: 0 }
+      const lease = yield* redis.reserve
+      yield* Effect.asVoid(redis.subscription({ channels: ["news"] }))
+      assert.deepStrictEqual(yield* seen, { health: "ok", states: ["Serving", "Serving", "Serving"], ...quiet })
+      yield* fork(lease.send("BLPOP", "list", 1))
+      yield* fork(redis.send("BLPOP", "list", 1))
+      yield* advance("10 millis")
+      assert.deepStrictEqual(yield* seen, {
+        health: "ok",
+        states: ["Serving", "Serving Serving", "Serving"],
+        loads: ["0", "1 1", "0"],
+        pending: 2,
+        draining: 0
+      })
+      assert.deepStrictEqual(yield* gauges, { used: 3, idle: 1, draining: 0 })
+      yield* advance("2 seconds")
+      yield* deployment.handshake("b", { _tag: "Answer", delay: "1 second" })
+      yield* begin(announceMove(0, 1, 30, addresses.b))
+      yield* advance("500 millis")
+      const { health, states } = yield* seen
+      assert.strictEqual(health, "maintenance")
+      assert.deepStrictEqual(states, ["Moving", "Moving Moving", "Moving"])
+      assert.isTrue(
+        [...(yield* redis.status).leases, ...(yield* redis.status).subscribers].every(({ target }) =>
+          target === addresses.b
+        )
+      )
+      yield* advance("10 seconds")
+      assert.deepStrictEqual((yield* seen).states, ["Serving", "Serving Serving", "Serving"])
+      // Nobody hears anything, though commands are served again at once.
+      yield* deployment.handshake("b", { _tag: "HangBeforeHello" })
+      yield* deployment.kill("b")
+      yield* advance("10 millis")
+      assert.deepStrictEqual((yield* seen).states[2], "Reconnecting")
+    }).pipe(Effect.scoped, rehearse({ clientName: "every-kind" })))
+})
 
 describe("reserve", () => {
   it.effect("gives as many as there may be, and the next one when one is given back", () =>

@@ -190,6 +190,8 @@ describe("display", () => {
       protocol: 3,
       endpoints: [],
       slots: [slot("Serving", 0), slot("Moving", 1), slot("Empty", 2), slot("Empty", 3)],
+      leases: [],
+      subscribers: [],
       draining: 1,
       pending: 0,
       windows: [],

@@ -167,7 +167,8 @@ export class Subscriptions {
   private readonly around: Surroundings
   private readonly entries = new Map<string, Entry>()
   private readonly links = new Map<Connection, Link>()
-  private readonly draining = new Set<Connection>()
+  /** Connections that have a successor. */
+  readonly draining = new Set<Connection>()
   private readonly alarm: Alarm
   /** Streams that are full and do not drop: while there are any nothing is read. */
   private readonly full = new Set<object>()
@@ -180,6 +181,12 @@ export class Subscriptions {
   constructor(around: Surroundings) {
     this.around = around
     this.alarm = new Alarm(around.runtime.context, () => this.review())
+    around.runtime.recorder.observe({
+      usedConnections: () => this.slot?.connection === undefined ? 0 : 1,
+      idleConnections: () => 0,
+      drainingConnections: () => this.draining.size,
+      pendingRequests: () => 0
+    })
   }
 
   /**
