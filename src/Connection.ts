@@ -344,39 +344,42 @@ export class Connection {
     this.scheduleFlush()
   }
 
-  /** Asks for notifications, between the commands of others; `false` when no answer came. */
-  ask(endpointType: EndpointType): Effect.Effect<boolean> {
+  /** Sends a command of the client's own, between the commands of others; an error reply is a value. */
+  say(words: Words, onSent?: (request: Request) => void): Effect.Effect<unknown, HitlessError> {
     return Effect.callback((resume) => {
-      if (this.life !== "Ready") return resume(Effect.succeed(false))
-      const now = monotonicMillis(this.clock)
-      const words = question(endpointType)
-      const request = own(words, undefined, this.commandTimeout, now, (exit) => {
-        if (Exit.isSuccess(exit)) {
-          this.peer = { ...this.peer, support: answerOf(exit.value, endpointType, this.scrub) }
-        }
-        resume(Effect.succeed(Exit.isSuccess(exit)))
-      })
-      this.asking = request
+      if (this.life !== "Ready") {
+        return resume(Effect.fail(new HitlessError({ reason: this.lost("the connection is being left") })))
+      }
+      const request = own(words, undefined, this.commandTimeout, monotonicMillis(this.clock), resume as Resume)
+      onSent?.(request)
       this.send(request)
       return request
     })
   }
 
+  /** Asks for notifications; `false` when no answer came. */
+  ask(endpointType: EndpointType): Effect.Effect<boolean> {
+    const asked = this.say(question(endpointType), (request) => {
+      this.asking = request
+    })
+    return Effect.match(asked, {
+      onFailure: () => false,
+      onSuccess: (answer) => {
+        this.peer = { ...this.peer, support: answerOf(answer, endpointType, this.scrub) }
+        return true
+      }
+    })
+  }
+
   /**
-   * Logs in anew, between the commands of others. Fails with `AuthenticationFailed` where the peer refuses, and then it is
+   * Logs in anew. Fails with `AuthenticationFailed` where the peer refuses, and then it is
    * logged in as before, or with what became of the connection.
    */
   logIn(credentials: Credentials): Effect.Effect<void, HitlessError> {
-    return Effect.callback((resume) => {
-      if (this.life !== "Ready") return resume(Effect.fail(new HitlessError({ reason: this.lost("it is being left") })))
+    return Effect.suspend(() => {
       const words = loginWords(credentials)
       this.hide(words)
-      const request = own(words, undefined, this.commandTimeout, monotonicMillis(this.clock), (exit) => {
-        if (Exit.isFailure(exit)) resume(exit)
-        else resume(this.loggedIn(credentials, exit.value))
-      })
-      this.send(request)
-      return request
+      return Effect.flatMap(this.say(words), (answer) => this.loggedIn(credentials, answer))
     })
   }
 

@@ -365,11 +365,12 @@ export class Lease {
 }
 
 /**
- * How long a command waits on the server before it is sent again, in milliseconds. A third of what servers leave an old
- * connection (docs/wire.md, Timing), so that a command that began to wait before an announcement is over in time, and the
- * next goes to the new connection; and how long a server that has gone silent can hold one that waits without end.
+ * How long a command waits on the server before it is sent again, in milliseconds: the shortest time that can be announced,
+ * so that a command that began to wait before an announcement is over in time, and the next goes to the new connection; and
+ * how long a server that has gone silent can hold one that waits without end. `CLIENT UNBLOCK` would be no better: behind a
+ * proxy or a load balancer its number can be another client's.
  */
-const slice = 5000
+const slice = 1000
 
 /** How long an idle connection is kept for the next user, in milliseconds. */
 const idleFor = 60_000

@@ -19,7 +19,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { type Config, Endpoint, type HitlessError, HitlessRedis } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
 import * as Net from "node:net"
-import { CurrentRequestObserver } from "../src/internal/observer.ts"
+import { CurrentObserver } from "../src/internal/observer.ts"
 import { busyAt } from "../src/Pool.ts"
 import { FrameCutter } from "../src/testing/server/frames.ts"
 import { connect as connectNode, deploy, waitUntil } from "./support/deployment.ts"
@@ -420,7 +420,10 @@ describe("a probe", () => {
   it.effect("is no command of the user's: not in status, not in what observers and metrics are told", () =>
     Effect.gen(function*() {
       const names: Array<string> = []
-      const held = yield* Effect.provideService(holding(), CurrentRequestObserver, ({ name }) => names.push(name))
+      const held = yield* Effect.provideService(holding(), CurrentObserver, {
+        onSettled: ({ name }) => names.push(name),
+        onGap: () => {}
+      })
       const behind = yield* getBehindProbe(held)
       const status = yield* held.redis.status
       assert.deepStrictEqual([status.pending, status.slots[0]!.load], [1, 1])

@@ -36,7 +36,7 @@ describe("a reserved connection", () => {
       const reserved = yield* reserve
       const popped = yield* Effect.forkChild(reserved.send("BLPOP", "list", "20"), { startImmediately: true })
       yield* begin(announceMove(0, 1, 30, addresses.b))
-      yield* advance("1 second")
+      yield* advance("300 millis")
       assert.deepStrictEqual(yield* both, [1, 2])
       yield* redis.send("RPUSH", "list", "element")
       yield* until(Effect.sync(() => popped.pollUnsafe() !== undefined))

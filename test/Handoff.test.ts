@@ -284,7 +284,8 @@ describe("a target in trouble", () => {
         // Clocks count in floating-point milliseconds here.
         assert.approximately(next!.at, after(before), 1)
       }
-      yield* Rehearsal.assertHitless
+      yield* Rehearsal.assertHandoffsInTime
+      yield* Rehearsal.assertNothingLeftOpen
     }).pipe(rehearse()))
 
   for (

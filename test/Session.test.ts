@@ -38,7 +38,7 @@ describe("A session", () => {
       const popped = yield* fork(reserved.send("BLPOP", "list", 20))
       const selected = yield* fork(reserved.send("SELECT", 3))
       yield* begin(announceMove(0, 1, 30, addresses.b))
-      yield* advance("1 second")
+      yield* advance("300 millis")
       yield* redis.send("RPUSH", "list", "element")
       yield* advance("1 second")
       assert.deepStrictEqual(yield* Fiber.join(popped), ["list", "element"])

@@ -18,7 +18,7 @@ import { HitlessRedis } from "hitless"
 import * as NodeTestRedis from "hitless/node/NodeTestRedis"
 import { MaintenanceClock, MaintenancePlan, Rehearsal, SimulatedRedis, TestRedis } from "hitless/testing"
 import { tcp } from "../src/Endpoint.ts"
-import { CurrentRequestObserver } from "../src/internal/observer.ts"
+import { CurrentObserver } from "../src/internal/observer.ts"
 import { Transport } from "../src/Transport.ts"
 
 const quiet = { maintenance: { logLevel: "Error" } } as const
@@ -538,7 +538,7 @@ describe("what a rehearsal shows", () => {
 
       // Somebody else does the same behind the rehearsal's back: it cannot tell the two apart.
       const dial = yield* HitlessRedis.make({ host: "10.0.0.1" }).pipe(
-        Effect.provideService(CurrentRequestObserver, undefined)
+        Effect.provideService(CurrentObserver, undefined)
       )
       yield* dial.send("INCR", "n")
       const repeated = yield* Effect.flip(Rehearsal.assertEachRanOnce)
@@ -595,7 +595,8 @@ describe("what a rehearsal shows", () => {
         announced: Duration.seconds(5),
         took: Duration.millis(300)
       }])
-      yield* Rehearsal.assertHitless
+      yield* Rehearsal.assertHandoffsInTime
+      yield* Rehearsal.assertNothingLeftOpen
     }).pipe(rehearsal()))
 })
 
@@ -607,7 +608,8 @@ describe("a rehearsal on TCP in real time", () => {
       yield* clock.run(MaintenancePlan.rollingUpgrade({ nodes: ["a", "b"], time: "1 second", pause: 50, quiet: 200 }))
       assert.strictEqual(yield* redis.send("INCR", "n"), 1)
       const { text } = yield* clock.timeline
-      yield* Rehearsal.assertHitless
+      yield* Rehearsal.assertHandoffsInTime
+      yield* Rehearsal.assertNothingLeftOpen
       // When things happen in real time depends on the machine, and so does who is first; what each one does does not.
       return ["a", "b", "client", "redis.test"].map((who) =>
         linesAbout(text, who).map((line) => line.replace(/after \S+/, "after a while"))

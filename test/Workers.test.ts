@@ -60,7 +60,7 @@ const moving = Effect.gen(function*() {
   }
 })
 
-describe("Workers", () => {
+describe("Workers", { timeout: 30_000 }, () => {
   for (const [how, take] of Object.entries(takes)) {
     for (const own of [false, true]) {
       it.effect(`take each job once with ${how}${own ? " on connections of their own" : ""}, through 20 moves`, () =>
@@ -104,7 +104,7 @@ describe("Workers", () => {
   }
 })
 
-describe("Effect's PersistedQueue", () => {
+describe("Effect's PersistedQueue", { timeout: 30_000 }, () => {
   it.effect("does each job once through 20 moves", () =>
     Effect.gen(function*() {
       const deployment = yield* SimulatedRedis

@@ -20,7 +20,7 @@ import { Recorder } from "../Metrics.ts"
 import { Transport } from "../Transport.ts"
 import { monotonicMillis } from "./elapsed.ts"
 import { type Log, makeLog } from "./log.ts"
-import { CurrentRequestObserver } from "./observer.ts"
+import { CurrentObserver, type Observer } from "./observer.ts"
 import type { RequestObserver } from "./request.ts"
 import { uniqueWord } from "./unique.ts"
 
@@ -41,6 +41,8 @@ export class Runtime {
   readonly closed: Effect.Effect<never, HitlessError>
   /** Who looks at every request that is over, if anybody does. */
   readonly observed: RequestObserver | undefined
+  /** Who looks at every gap in what subscriptions hear, if anybody does. */
+  readonly onGap: Observer["onGap"] | undefined
   isClosing = false
 
   private readonly random: Random.Random
@@ -65,13 +67,15 @@ export class Runtime {
     const { close, log } = makeLog(context, config.maintenance.logLevel)
     this.log = log
     this.closeLog = close
-    const observer = Context.get(context, CurrentRequestObserver)
+    const observer = Context.get(context, CurrentObserver)
+    this.onGap = observer?.onGap
+    const onSettled = observer?.onSettled
     this.observed = this.recorder.recordsOperations
       ? (request, exit) => {
         this.recorder.operationEnded(request.name, this.now() - request.startedAt)
-        observer?.(request, exit)
+        onSettled?.(request, exit)
       }
-      : observer
+      : onSettled
     this.scope = scope
     this.fibers = fibers
     this.fork = fork

@@ -251,6 +251,7 @@ export class Subscriptions {
             if (dropped === 0) return messages
             const missing = gap("dropped", dropped)
             dropped = 0
+            this.around.runtime.onGap?.(missing)
             return [missing, ...messages]
           })
         )
@@ -412,6 +413,7 @@ export class Subscriptions {
   }
 
   private tellAll(told: Gap): void {
+    this.around.runtime.onGap?.(told)
     const all = new Set(Array.from(this.entries.values()).flatMap(({ listeners }) => Array.from(listeners)))
     for (const listener of all) listener.hear(told)
   }
@@ -484,7 +486,9 @@ export class Subscriptions {
     }
     const entry = this.entries.get(key)
     if (what === "subscribe" || !link.current.delete(key) || entry === undefined) return
-    for (const listener of entry.listeners) listener.hear(gap("lost"))
+    const lost = gap("lost")
+    this.around.runtime.onGap?.(lost)
+    for (const listener of entry.listeners) listener.hear(lost)
     this.ask(connection, link)
   }
 

@@ -18,7 +18,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { HitlessError } from "../HitlessError.ts"
+import type { Gap } from "../PubSub.ts"
 import { MaintenanceClock } from "./MaintenanceClock.ts"
+import { missed } from "./Timeline.ts"
 
 /**
  * A command that failed. A command of a pipeline or a transaction counts by itself.
@@ -66,6 +68,16 @@ export interface HandoffOutcome {
 }
 
 /**
+ * A gap in what subscriptions heard, of the provided client or any other; `count` is how many messages were dropped.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface GapHeard extends Omit<Gap, "_tag"> {
+  readonly at: Duration.Duration
+}
+
+/**
  * What happened so far.
  *
  * @category models
@@ -84,7 +96,21 @@ export interface Report {
   /** Commands that were answered and did not run. */
   readonly lost: ReadonlyArray<Tally>
   readonly handoffs: ReadonlyArray<HandoffOutcome>
-  /** The longest time from a call to its end, in the rehearsal's time: which command waited, and when it ended. */
+  /** How many notifications of maintenance the provided client heard. */
+  readonly announced: number
+  /** How often a node announced that its endpoint is left, whoever heard it. */
+  readonly moves: number
+  /**
+   * Whether a request was under way while something happened: an announcement came, a handoff went on, a node stalled,
+   * refused commands, or closed connections. One that takes no time is never under way.
+   */
+  readonly underWay: boolean
+  /** What subscriptions were told that they may have missed, or hear twice. */
+  readonly gaps: ReadonlyArray<GapHeard>
+  /**
+   * The longest time from a call to its end, in the rehearsal's time: which command waited, and when it ended. Commands that
+   * wait on the server, such as `BLPOP`, are left out.
+   */
   readonly longestWait:
     | { readonly command: string; readonly at: Duration.Duration; readonly waited: Duration.Duration }
     | undefined
@@ -175,6 +201,30 @@ export const report: Effect.Effect<Report, never, Rehearsal> = Effect.flatMap(Re
 export const close: Effect.Effect<LeftOpen, never, Rehearsal> = Effect.flatMap(Rehearsal, ({ close }) => close)
 
 /**
+ * Fails unless the rehearsal could have shown something: maintenance was announced to the provided client, one of its
+ * connections had to move if any node announced a move, and a request was under way while something happened.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertShown = inReport(
+  "the rehearsal can show something",
+  ({ announced, handoffs, moves, underWay }) => [
+    ...(announced > 0 ? [] : [
+      "nothing was announced to the client: no plan was run, none of its nodes announces anything to the client, or the client " +
+      "does not listen (maintenance.mode)"
+    ]),
+    ...(moves === 0 || handoffs.length > 0 ? [] : [
+      "no connection had to move: nodes announced that they are left, and the client had no connection to them or did not listen"
+    ]),
+    ...(underWay ? [] : [
+      "no command was under way while something happened: send commands all the time, and give the deployment a latency, " +
+      "TestRedis.layer({ latency: \"2 millis\" }), without which they take no time"
+    ])
+  ]
+)
+
+/**
  * Fails unless no command failed.
  *
  * @category assertions
@@ -241,6 +291,21 @@ export const assertLongestWait = (
 }
 
 /**
+ * Fails unless subscriptions heard everything, and once. Messages that were dropped because nobody read them are not the
+ * maintenance's fault, and do not count.
+ *
+ * @category assertions
+ * @since 0.1.0
+ */
+export const assertNothingMissed = inReport(
+  "subscriptions hear everything once",
+  ({ gaps }) =>
+    gaps.flatMap(({ at, count, why }) =>
+      why === "dropped" ? [] : [`at ${Duration.format(at)} the client ${missed(why, count)}`]
+    )
+)
+
+/**
  * Closes the provided client and fails unless it leaves no connection and no timer. Nothing can be sent afterwards.
  *
  * @category assertions
@@ -256,8 +321,8 @@ export const assertNothingLeftOpen = check(
 )
 
 /**
- * Fails unless the rehearsal was hitless: no command failed, each ran once, handoffs were in time, and, once the client
- * is closed, nothing is left open.
+ * Fails unless the rehearsal was hitless and could have shown that it is not: no command failed, each ran once, handoffs were
+ * in time, subscriptions heard everything once, and, once the client is closed, nothing is left open.
  *
  * @category assertions
  * @since 0.1.0
@@ -266,5 +331,7 @@ export const assertHitless: Effect.Effect<void, RehearsalFailed, Rehearsal | Mai
   assertNoneFailed,
   assertEachRanOnce,
   assertHandoffsInTime,
+  assertNothingMissed,
+  assertShown,
   assertNothingLeftOpen
 ], { discard: true })

@@ -35,7 +35,7 @@ import { format } from "../Endpoint.ts"
 import type { HitlessError } from "../HitlessError.ts"
 import * as HitlessRedis from "../HitlessRedis.ts"
 import { monotonicMillis } from "../internal/elapsed.ts"
-import { CurrentRequestObserver } from "../internal/observer.ts"
+import { CurrentObserver, type Observer } from "../internal/observer.ts"
 import { Transport } from "../Transport.ts"
 import { Handoffs } from "./internal/handoffs.ts"
 import { Ledger, waitOf } from "./internal/ledger.ts"
@@ -45,7 +45,7 @@ import { checkNodes, play } from "./internal/player.ts"
 import * as Simulation from "./internal/simulation.ts"
 import { MaintenanceClock } from "./MaintenanceClock.ts"
 import { databaseName } from "./MaintenancePlan.ts"
-import { Rehearsal, type Tally } from "./Rehearsal.ts"
+import { type GapHeard, Rehearsal, type Tally } from "./Rehearsal.ts"
 import * as SimulatedRedis from "./SimulatedRedis.ts"
 import { type Entry, Timeline } from "./Timeline.ts"
 
@@ -64,6 +64,8 @@ export interface Options {
   readonly server?:
     | Omit<SimulatedRedis.Options, "listen" | "nodes" | "upstream" | "onEvent" | "onExecuted">
     | undefined
+  /** How late everything comes that the nodes send, in the rehearsal's time. Default: 0. */
+  readonly latency?: Duration.Input | undefined
   /** Decides what is random in the client and in the program, the jitter of retries for example. Default: 1. */
   readonly seed?: string | number | undefined
 }
@@ -156,6 +158,25 @@ const countedTransport = (transport: Transport["Service"]) => {
   return { transport: service, connected: () => connected }
 }
 
+/** When something happened that could disturb a command, in milliseconds since the rehearsal began. */
+const spansOf = (entry: Entry): ReadonlyArray<{ readonly from: number; readonly to: number }> => {
+  const { at } = entry
+  if (entry._tag === "Notified") return [{ from: at, to: at }]
+  if (entry._tag !== "Deployment") return []
+  switch (entry.event._tag) {
+    case "Stalled":
+    case "ReadOnly":
+    case "Loading":
+      return [{ from: at, to: at + entry.event.millis }]
+    case "Retired":
+    case "Killed":
+    case "Dropped":
+      return [{ from: at, to: at }]
+    default:
+      return []
+  }
+}
+
 const defaultNodes = ["node-1", "node-2", "node-3"] as const
 
 const build = Effect.fnUntraced(function*(
@@ -174,6 +195,15 @@ const build = Effect.fnUntraced(function*(
   const entries: Array<Entry> = []
   const ledger = new Ledger(clock, (command, error) => entries.push({ _tag: "Failed", at: now(), command, error }))
   const handoffs = new Handoffs(now)
+  const gaps: Array<GapHeard> = []
+  const observer: Observer = {
+    onSettled: ledger.onSettled,
+    onGap: ({ count, why }) => {
+      const at = now()
+      gaps.push({ at: Duration.millis(at), why, count })
+      entries.push({ _tag: "Missed", at, why, count })
+    }
+  }
 
   const deployment = yield* SimulatedRedis.make({
     ...options.server,
@@ -197,10 +227,15 @@ const build = Effect.fnUntraced(function*(
     clientScope
   ).pipe(
     Effect.provideService(Clock.Clock, clientClock),
-    Effect.provideService(CurrentRequestObserver, ledger.onSettled),
+    Effect.provideService(CurrentObserver, observer),
     Effect.provideService(Transport, clientTransport)
   )
   const redis = Context.get(client, HitlessRedis.HitlessRedis)
+  // From now on, since nobody moves the clock while the layer is built.
+  const { latency } = options
+  if (latency !== undefined) {
+    yield* Effect.forEach(nodes, (node) => deployment.latency(node, latency), { discard: true })
+  }
   const watch = <A>(stream: Stream.Stream<A>, see: (event: A) => void) =>
     Effect.forkIn(Stream.runForEach(stream, (event) => Effect.sync(() => see(event))), clientScope, {
       startImmediately: true
@@ -243,6 +278,16 @@ const build = Effect.fnUntraced(function*(
       repeated: written.filter((one) => one.executed > one.acknowledged + one.uncertain + pending),
       lost: written.filter((one) => one.executed < one.acknowledged),
       handoffs: handoffs.outcomes(),
+      announced: entries.filter(({ _tag }) => _tag === "Notified").length,
+      moves: entries.filter((entry) =>
+        entry._tag === "Deployment" && entry.event._tag === "Announced" && entry.event.push === "MOVING"
+      ).length,
+      underWay: handoffs.spans().concat(entries.flatMap(spansOf)).some(({ from, to }) =>
+        ledger.underWay.some((span) =>
+          span.from - begun < to + 1 && span.to - begun >= from
+        )
+      ),
+      gaps: gaps.slice(),
       longestWait: longest && {
         command: longest.command,
         at: Duration.millis(Math.round(longest.endedAt - begun)),
@@ -261,7 +306,7 @@ const build = Effect.fnUntraced(function*(
     Context.add(SimulatedRedis.SimulatedRedis, deployment),
     Context.add(Transport, transport),
     Context.add(Dns.Dns, names.dns),
-    Context.add(CurrentRequestObserver, ledger.onSettled),
+    Context.add(CurrentObserver, observer),
     Context.add(MaintenanceClock, {
       schedule,
       advance: world.advance,
@@ -291,14 +336,14 @@ const build = Effect.fnUntraced(function*(
  */
 export const layer = (options: Options = {}): Layer.Layer<Provided, HitlessError | ConfigError> =>
   Layer.effectContext(Effect.gen(function*() {
-    const { client, nodes = defaultNodes, seed = 1, server } = options
+    const { client, latency, nodes = defaultNodes, seed = 1, server } = options
     const simulation = yield* Simulation.make(seed)
     const world: World = {
       advance: (duration) => simulation.clock.adjust(duration),
       drive: simulation.drive
     }
     const provided = yield* Network.memory(nodes).pipe(
-      Effect.flatMap((network) => build(world, network, nodes, { client, server })),
+      Effect.flatMap((network) => build(world, network, nodes, { client, latency, server })),
       // A listener in memory does not fail.
       Effect.catchTag("SocketServerError", Effect.die),
       Effect.provideContext(simulation.context)
@@ -317,12 +362,12 @@ export const layerLive = (
   options: LiveOptions
 ): Layer.Layer<Provided, HitlessError | ConfigError | SocketServer.SocketServerError, Transport> =>
   Layer.effectContext(Effect.gen(function*() {
-    const { client, listen, nodes = defaultNodes, server } = options
+    const { client, latency, listen, nodes = defaultNodes, server } = options
     const transport = yield* Transport
     const world: World = {
       advance: (duration) => Effect.sleep(duration),
       drive: (effect, atMost, message) =>
         Effect.timeoutOrElse(effect, { duration: atMost, orElse: () => Effect.die(new Error(message)) })
     }
-    return yield* build(world, Network.tcp(nodes, listen, transport), nodes, { client, server })
+    return yield* build(world, Network.tcp(nodes, listen, transport), nodes, { client, latency, server })
   }))

@@ -10,6 +10,7 @@ import { format } from "../Endpoint.ts"
 import type { HandoffEvent } from "../Handoff.ts"
 import type { HitlessError } from "../HitlessError.ts"
 import { frameNames, type Notification } from "../Notifications.ts"
+import type { Gap } from "../PubSub.ts"
 import type { Event, Handshake } from "./SimulatedRedis.ts"
 
 /**
@@ -20,6 +21,7 @@ import type { Event, Handshake } from "./SimulatedRedis.ts"
  * - `Notified`: a client heard of maintenance, for the first time.
  * - `HandedOff`: something happened to a client's handoff.
  * - `Failed`: a command failed.
+ * - `Missed`: a subscription was told of a gap; see `PubSub.Gap`.
  *
  * @category models
  * @since 0.1.0
@@ -30,6 +32,7 @@ export type Entry =
   | { readonly _tag: "Notified"; readonly at: number; readonly notification: Notification }
   | { readonly _tag: "HandedOff"; readonly at: number; readonly event: HandoffEvent }
   | { readonly _tag: "Failed"; readonly at: number; readonly command: string; readonly error: HitlessError }
+  | { readonly _tag: "Missed"; readonly at: number; readonly why: Gap["why"]; readonly count: number }
 
 /**
  * How a timeline shows the address of a node.
@@ -42,6 +45,23 @@ export type NodeAt = (address: string) => string
 const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`
 
 const span = (duration: Duration.Duration): string => Duration.isZero(duration) ? "0ms" : Duration.format(duration)
+
+/**
+ * What a gap means, in words.
+ *
+ * @category encoding
+ * @since 0.1.0
+ */
+export const missed = (why: Gap["why"], count: number): string => {
+  switch (why) {
+    case "lost":
+      return "may have missed messages"
+    case "repeated":
+      return "may hear messages twice"
+    case "dropped":
+      return `drops ${plural(count, "message")} that nobody has read`
+  }
+}
 
 const handshakes = (handshake: Handshake["_tag"], delay: number): string => {
   switch (handshake) {
@@ -138,6 +158,8 @@ export const describe = (entry: Entry, nodeAt: NodeAt): readonly [who: string, w
       return ["client", heard(entry.notification, nodeAt)]
     case "HandedOff":
       return ["client", handedOff(entry.event, nodeAt)]
+    case "Missed":
+      return ["client", missed(entry.why, entry.count)]
     case "Failed":
       return ["client", `fails ${entry.command}: ${entry.error.message}`]
   }

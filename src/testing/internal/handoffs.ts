@@ -67,6 +67,11 @@ export class Handoffs {
     return record
   }
 
+  /** When each was going on, in milliseconds. */
+  spans(): Array<{ readonly from: number; readonly to: number }> {
+    return this.records.map(({ endedAt, since }) => ({ from: since, to: endedAt ?? this.now() }))
+  }
+
   outcomes(): ReadonlyArray<HandoffOutcome> {
     return this.records.map(({ announced, endedAt, event: { from, kind, slot, to }, outcome, since }) => ({
       kind,

@@ -63,6 +63,8 @@ export class Ledger {
   /** How many requests are over, and which of them took longest. */
   requests = 0
   longest: Ended | undefined
+  /** When requests were under way, those that took no time left out: spans that do not touch, in order. */
+  readonly underWay: Array<{ from: number; readonly to: number }> = []
   /** What reserved connections have queued since `MULTI`; `EXEC` says whether it ran. */
   private readonly queued = new WeakMap<RequestOwner, Array<Words>>()
   private readonly clock: Clock.Clock
@@ -82,7 +84,10 @@ export class Ledger {
       endedAt: monotonicMillis(this.clock)
     }
     this.requests++
-    if (this.longest === undefined || waitOf(ended) > waitOf(this.longest)) this.longest = ended
+    if (waitOf(ended) > 0) this.noteTime(ended)
+    // What waits on the server takes as long as it was told to.
+    const isToWait = request.batch === undefined && blocksFor(request.words) > 0
+    if (!isToWait && (this.longest === undefined || waitOf(ended) > waitOf(this.longest))) this.longest = ended
     if (error !== undefined) this.onFailed(request.name, error)
     if (request.batch === undefined) this.noteCommand(request, exit, error)
     else this.noteBatch(request, request.batch, exit, error)
@@ -93,6 +98,16 @@ export class Ledger {
     if (!execution.ok) return
     const entry = this.entry(execution.words)
     if (entry !== undefined) entry.executed++
+  }
+
+  /** Requests are noted in the order of their ends. */
+  private noteTime({ endedAt, startedAt }: Ended): void {
+    let from = startedAt
+    for (let last = this.underWay.at(-1); last !== undefined && last.to >= from; last = this.underWay.at(-1)) {
+      from = Math.min(from, last.from)
+      this.underWay.pop()
+    }
+    this.underWay.push({ from, to: endedAt })
   }
 
   private noteCommand(
