@@ -20,7 +20,7 @@ import * as Semaphore from "effect/Semaphore"
 import { HitlessError, Overloaded, TransactionAborted } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { type Caller as CallsOptions, type Calls, makeCalls } from "./internal/calls.ts"
-import { blockingFor, blocksFor, statefulName } from "./internal/commands.ts"
+import { blockingFor, blocksFor, lastEntriesIn, statefulName } from "./internal/commands.ts"
 import { dialUntil } from "./internal/dialer.ts"
 import { Request, type RequestOwner, type Words } from "./internal/request.ts"
 import type { Surroundings } from "./internal/slot.ts"
@@ -77,7 +77,7 @@ class SessionState {
   restored: ReadonlyArray<Words> = []
   private readonly byKey = new Map<string, Words>()
   private readonly underWay = new Set<Change>()
-  private isInMulti = false
+  isInMulti = false
   /** The open transaction would change more of the connection than its data. */
   private queuesChanges = false
   private isWatching = false
@@ -271,6 +271,11 @@ export class Lease {
     return this.slot.connection?.backlog.commands === 0 && this.pool.outstanding === 0 && this.state.isClean
   }
 
+  /** Whether its user has opened a transaction. */
+  get isInMulti(): boolean {
+    return this.state.isInMulti
+  }
+
   /** Takes a request. */
   accept(request: Request): void {
     const words = request.batch ?? [request.words]
@@ -372,6 +377,23 @@ export class Lease {
  */
 const slice = 1000
 
+/**
+ * A command that waits, with the entries' ids where it means the last entries of streams, so that what is added between two
+ * slices is not missed. Where they cannot be read it stays as it is.
+ */
+const withLastEntries = (calls: Calls, words: Words): Effect.Effect<Words, HitlessError> => {
+  const places = lastEntriesIn(words)
+  if (places.length === 0) return Effect.succeed(words)
+  const read = calls.batch("pipeline", places.map(([, key]) => ["XREVRANGE", key, "+", "-", "COUNT", 1]))
+  return Effect.map(read, (results) =>
+    results.every(Result.isSuccess)
+      ? places.reduce<Words>((words, [index], i) => {
+        const [last] = results[i].success as ReadonlyArray<readonly [id: string]>
+        return words.with(index, last?.[0] ?? "0-0")
+      }, words)
+      : words)
+}
+
 /** How long an idle connection is kept for the next user, in milliseconds. */
 const idleFor = 60_000
 
@@ -465,9 +487,9 @@ export class Reservations {
     )
   }
 
-  private blockOn(calls: Calls, words: Words, bytes: boolean, grace: number): Effect.Effect<unknown, HitlessError> {
+  private blockOn(calls: Calls, given: Words, bytes: boolean, grace: number): Effect.Effect<unknown, HitlessError> {
     const { runtime } = this.around
-    return Effect.suspend(() => {
+    return Effect.flatMap(withLastEntries(calls, given), (words) => {
       const startedAt = runtime.now()
       const end = startedAt + blocksFor(words)
       const next: Effect.Effect<unknown, HitlessError> = Effect.suspend(() => {
@@ -494,7 +516,11 @@ export class Reservations {
     const calls: Calls = makeCalls(this.around.runtime, lease, {
       isShared: false,
       timeoutOf: this.timeoutOf,
-      block: (words, bytes, grace) => this.blockOn(calls, words, bytes, grace)
+      block: (words, bytes, grace) =>
+        // It is queued, and does not wait.
+        lease.isInMulti
+          ? calls.request("command", words, undefined, bytes, grace)
+          : this.blockOn(calls, words, bytes, grace)
     })
     return calls
   }

@@ -30,6 +30,43 @@ describe("a reserved connection", () => {
       assert.lengthOf((yield* handoffs).filter(({ _tag }) => _tag === "Completed"), 2)
     }).pipe(Effect.scoped, rehearse()))
 
+  it.effect("waits on it for what is added to streams from now on, wherever it goes", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const reserved = yield* reserve
+      yield* redis.send("XADD", "one", "1-1", "k", "before")
+      const reads = yield* Effect.forEach([reserved, redis], (on) =>
+        Effect.forkChild(
+          on.send<Record<string, ReadonlyArray<readonly [string, unknown]>>>(
+            "XREAD",
+            ..."COUNT 10 BLOCK 0 STREAMS one two three $ $ 0".split(" ")
+          ),
+          { startImmediately: true }
+        ))
+      yield* advance("1500 millis")
+      yield* begin({ step: "push", at: 0, node: "a", elements: ["MOVING", 1, 1, addresses.b] })
+      yield* advance("1100 millis")
+      yield* (yield* SimulatedRedis).kill("a")
+      yield* redis.send("XADD", "one", "1-2", "k", "v")
+      yield* until(Effect.sync(() => reads.every((read) => read.pollUnsafe() !== undefined)))
+      for (const read of yield* Fiber.joinAll(reads)) {
+        const ids = Object.entries(read).flatMap(([key, entries]) => entries.map(([id]) => `${key} ${id}`))
+        assert.deepStrictEqual(ids.toSorted(), ["one 1-2"])
+      }
+    }).pipe(Effect.scoped, rehearse()))
+
+  it.effect("leaves what is queued in a transaction, or means no stream, to the server", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const reserved = yield* reserve
+      const words = "BLOCK 0 STREAMS text $".split(" ")
+      yield* redis.send("SET", "text", "x")
+      assert.strictEqual((yield* Effect.flip(redis.send("XREAD", ...words))).reason._tag, "ServerReplied")
+      yield* reserved.send("MULTI")
+      assert.strictEqual(yield* reserved.send("XREAD", ..."BLOCK 0 STREAMS stream $".split(" ")), "QUEUED")
+      assert.deepStrictEqual(yield* reserved.send("EXEC"), [null])
+    }).pipe(Effect.scoped, rehearse()))
+
   it.effect("lets a command that it has begun be answered where that was sent", () =>
     Effect.gen(function*() {
       const redis = yield* HitlessRedis.HitlessRedis

@@ -87,6 +87,21 @@ export const blocksFor = (words: Words): number => {
 }
 
 /**
+ * The words of an `XREAD` that waits which mean the last entry of a stream at the time, each with the stream's key: a later
+ * command would take a later entry for it.
+ *
+ * @internal
+ */
+export const lastEntriesIn = (words: Words): ReadonlyArray<readonly [index: number, key: Arg]> => {
+  if (spelled(words[0]) !== "XREAD" || blockingSite(words) === undefined) return []
+  const first = words.findIndex((word) => spelled(word) === "STREAMS") + 1
+  const count = (words.length - first) / 2
+  return words.flatMap((word, index) =>
+    index >= first + count && spelled(word) === "$" ? [[index, words[index - count]]] : []
+  )
+}
+
+/**
  * The same command with another time to block, in milliseconds; `undefined` where two of them, one after the other, do not
  * wait for what one would.
  *
@@ -97,7 +112,7 @@ export const blockingFor = (words: Words, time: number): Words | undefined => {
   const site = blockingSite(words)
   if (site === undefined || waitsOnce.has(name)) return undefined
   // "$" and "+" name another entry the next time.
-  if (readsStreams.has(name) && words.some((word) => word === "$" || word === "+")) return undefined
+  if (readsStreams.has(name) && words.some((word) => /^[$+]$/.test(spelled(word)))) return undefined
   const [index, millis] = site
   const whole = Math.max(1, Math.ceil(time))
   return words.with(index, millis === 1 ? whole : String(whole / millis))
