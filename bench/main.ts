@@ -45,6 +45,7 @@ const parts = {
   codec: async () => (await import("./parts/codec.ts")).codec,
   memory: async () => (await import("./parts/memory.ts")).memory,
   handoff: async () => (await import("./parts/handoff.ts")).handoff,
+  beside: async () => (await import("./parts/beside.ts")).beside,
   overhead: async () => (await import("./parts/overhead.ts")).overhead
 } satisfies Record<string, () => Promise<Part>>
 
