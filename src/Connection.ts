@@ -46,6 +46,7 @@ import {
 import { Alarm } from "./internal/alarm.ts"
 import { Alignment } from "./internal/alignment.ts"
 import { endOf, kindOf } from "./internal/causes.ts"
+import * as Diagnosis from "./internal/diagnosis.ts"
 import { monotonicMillis } from "./internal/elapsed.ts"
 import { Fifo } from "./internal/fifo.ts"
 import {
@@ -54,12 +55,13 @@ import {
   type Exchanged,
   type Greetings,
   HungUp,
+  isSentinel,
   loginWords,
   question,
   shakeHands
 } from "./internal/handshake.ts"
 import { final, outcomeOf, settle } from "./internal/outcome.ts"
-import { leavesOpen, textOf, withErrors } from "./internal/replies.ts"
+import { leavesOpen, withErrors } from "./internal/replies.ts"
 import { Request, type RequestOwner, type Resume, type Words } from "./internal/request.ts"
 import { hiding, type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
@@ -239,6 +241,7 @@ export class Connection {
 
   private life: State = "Connecting"
   private readonly owner: Owner
+  private readonly hasTls: boolean
   private readonly commandTimeout: number
   private readonly timeouts: Timeouts
   private readonly clock: Clock.Clock
@@ -268,6 +271,8 @@ export class Connection {
   private refusal: Resp.ErrorReply | undefined
   /** Whether the peer closed the connection, and in order. */
   private hungUp = false
+  /** What the peer began with, until that was a reply. */
+  private firstBytes: Uint8Array | undefined
 
   /** @internal Use `connect`. */
   constructor(options: Options, writer: Socket.Writer, scope: Scope.Closeable, context: Context.Context<never>) {
@@ -276,6 +281,7 @@ export class Connection {
     this.subject = `#${++lastId}`
     this.restored = options.restored
     this.owner = options.owner
+    this.hasTls = options.tls !== undefined
     this.commandTimeout = options.commandTimeout
     this.timeouts = options.timeouts
     this.clock = Context.get(context, Clock.Clock)
@@ -298,6 +304,16 @@ export class Connection {
 
   get state(): State {
     return this.life
+  }
+
+  /** Whether the peer has given any reply. */
+  get hasAnswered(): boolean {
+    return this.replies > 0
+  }
+
+  /** Whether the peer calls itself a Sentinel: it knows few commands, and holds no data. */
+  get isSentinel(): boolean {
+    return isSentinel(this.peer)
   }
 
   /** The latest deadline of the commands that it has not answered, in elapsed milliseconds, as far as they have one. */
@@ -386,7 +402,7 @@ export class Connection {
   /** What the answer to new credentials says. */
   loggedIn(credentials: Credentials, answer: unknown): Effect.Effect<void, HitlessError> {
     if (answer instanceof Resp.ErrorReply) {
-      const detail = textOf(answer)
+      const detail = Diagnosis.refusedLogin(answer, true)
       return Effect.fail(
         new HitlessError({
           reason: new AuthenticationFailed({ endpoint: this.address, detail, mayHaveExecuted: false })
@@ -462,6 +478,7 @@ export class Connection {
   /** @internal Ends the handshake. */
   ready(peer: Established): void {
     this.peer = peer
+    this.firstBytes = undefined
     this.transition("Ready")
     if (this.owner.isShared && peer.knowsHello) this.alignment.begin(monotonicMillis(this.clock))
   }
@@ -510,14 +527,15 @@ export class Connection {
     }
     const { refusal } = this
     const failure = refusal === undefined
-      ? Transport.connectFailure(error)
-      : { kind: "Rejected" as const, detail: `the server answered ${textOf(refusal)} and hung up` }
+      ? whyLost(error, this.hasAnswered ? "answered" : "handshake", this.hasTls)
+      : { kind: "Rejected" as const, detail: `${Diagnosis.refusal(refusal)} and hung up` }
     this.close(new ConnectFailed({ endpoint: this.address, ...failure, mayHaveExecuted: false }))
   }
 
   private receive(chunk: Uint8Array): void {
     const { replies } = this
     const head = this.written.peek()
+    if (this.life === "Connecting" && replies === 0) this.firstBytes ??= chunk.slice(0, Diagnosis.mostRead)
     const error = this.decoder.push(chunk)
     const next = this.written.peek()
     this.backlog.bytesToArrive = this.decoder.owed
@@ -527,7 +545,10 @@ export class Connection {
       this.backlog.waitsSince = next === undefined ? Infinity : this.lastReplied
       this.owner.onLess()
     }
-    if (error !== undefined && this.life !== "Closed") this.violate(error.message)
+    if (error === undefined || this.life === "Closed") return
+    const { firstBytes } = this
+    const isForeign = firstBytes !== undefined && this.replies === 0
+    this.violate(isForeign ? Diagnosis.foreign(firstBytes, this.scrub) : error.message)
   }
 
   /** Closes for a fault on this side: in what the connection was given, or in the client itself. */
@@ -545,7 +566,8 @@ export class Connection {
   }
 
   private violate(detail: string): void {
-    this.close(new ProtocolViolation({ endpoint: this.address, detail, mayHaveExecuted: true }))
+    const mayHaveExecuted = this.life !== "Connecting"
+    this.close(new ProtocolViolation({ endpoint: this.address, detail, mayHaveExecuted }))
   }
 
   /** Lets go of a request, which has left its queue. */
@@ -872,7 +894,8 @@ export const connect = (
 ): Effect.Effect<Connection, HitlessError, Transport.Transport | Scope.Scope> =>
   Effect.flatMap(Effect.scope, (parent) => {
     const scope = Scope.forkUnsafe(parent)
-    return abandonable(open(options, scope)).pipe(
+    const progress: Progress = { stage: "dial", connection: undefined }
+    return abandonable(open(options, scope, progress)).pipe(
       Effect.timeoutOrElse({
         duration: options.timeout,
         orElse: () =>
@@ -881,7 +904,8 @@ export const connect = (
               reason: new ConnectFailed({
                 endpoint: format(options.endpoint),
                 kind: "TimedOut",
-                detail: `dial and handshake took longer than ${Duration.format(options.timeout)}`,
+                detail: `dial and handshake took longer than ${Duration.format(options.timeout)}; ` +
+                  Diagnosis.tooLong(stageOf(progress), options.tls !== undefined),
                 mayHaveExecuted: false
               })
             })
@@ -890,6 +914,28 @@ export const connect = (
       Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
     )
   })
+
+/** How far an attempt has come, for who has to say why it failed. */
+interface Progress {
+  stage: Diagnosis.Stage
+  connection: Connection | undefined
+}
+
+const stageOf = ({ connection, stage }: Progress): Diagnosis.Stage =>
+  stage === "handshake" && connection?.hasAnswered === true ? "answered" : stage
+
+/** Why a socket was lost before the connection was ready. */
+const whyLost = (
+  error: Socket.SocketError,
+  stage: Diagnosis.Stage,
+  tls: boolean
+): ReturnType<typeof Transport.connectFailure> => {
+  const { detail, kind } = Transport.connectFailure(error)
+  return {
+    kind,
+    detail: kind === "Dropped" && stage !== "answered" ? `${detail} ${Diagnosis.hungUp(stage, tls)}` : detail
+  }
+}
 
 /**
  * Credentials and transports are the program's own code, and it may not be interruptible: who waits for it goes on at
@@ -905,7 +951,8 @@ const abandonable = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
 
 const open = Effect.fnUntraced(function*(
   options: Options,
-  scope: Scope.Closeable
+  scope: Scope.Closeable,
+  progress: Progress
 ): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
   const { clientName, database, greetings, required, restored } = options
   const clock = yield* Clock.Clock
@@ -914,9 +961,13 @@ const open = Effect.fnUntraced(function*(
   const greet = Effect.fnUntraced(function*(
     first: Established
   ): Effect.fn.Return<Connection, HitlessError | HungUp, Transport.Transport> {
-    const connection = yield* dial(options, yield* Scope.fork(scope))
+    progress.stage = "dial"
+    const connection = yield* dial(options, yield* Scope.fork(scope), progress)
+    progress.stage = "credentials"
     const credentials = yield* options.credentials
     connection.credentials = credentials
+    progress.stage = "handshake"
+    progress.connection = connection
     if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
     for (const words of restored) if (words[0] === "AUTH") connection.hide(words)
     const session = { credentials, ask: yield* options.ask(connection.peerAddress), clientName, database, restored }
@@ -939,7 +990,8 @@ const open = Effect.fnUntraced(function*(
 /** Opens the socket and starts to read from it; `scope` owns both. */
 const dial = Effect.fnUntraced(function*(
   options: Options,
-  scope: Scope.Closeable
+  scope: Scope.Closeable,
+  progress: Progress
 ): Effect.fn.Return<Connection, HitlessError, Transport.Transport> {
   const transport = yield* Transport.Transport
   const context = yield* Effect.context<never>()
@@ -949,6 +1001,7 @@ const dial = Effect.fnUntraced(function*(
     family: options.family,
     onPeer: (address) => {
       peerAddress = address
+      progress.stage = options.tls === undefined ? "handshake" : "tls"
     }
   })
   const pull = yield* Socket.readerBytes(socket).pipe(
@@ -957,7 +1010,7 @@ const dial = Effect.fnUntraced(function*(
       new HitlessError({
         reason: new ConnectFailed({
           endpoint: format(options.endpoint),
-          ...Transport.connectFailure(error),
+          ...whyLost(error, progress.stage, options.tls !== undefined),
           mayHaveExecuted: false
         })
       })

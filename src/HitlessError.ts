@@ -120,7 +120,10 @@ export class MaintenanceRefused extends Schema.Class<MaintenanceRefused>("hitles
     return false
   }
   get message(): string {
-    return `Maintenance notifications are required (mode "enabled") but were refused${at(this)}: ${this.detail}`
+    return `Maintenance notifications are required (maintenance.mode "enabled") but were refused${
+      at(this)
+    }: ${this.detail}; ` +
+      "mode \"auto\" connects all the same, and uses them where there are any"
   }
 }
 
@@ -194,6 +197,9 @@ export const didNotRunCodes: ReadonlySet<string> = new Set([
  */
 export const unreadableCode = "UNREADABLE"
 
+/** Codes with which a node of a Redis Cluster names another one. */
+const elsewhere: ReadonlySet<string> = new Set(["MOVED", "ASK"])
+
 /**
  * The server answered with an error reply. `code` is its first word, `detail` the whole text. With `unreadableCode` the
  * server answered with a reply that this client skipped, and `detail` says which limit it is beyond; the connection, and
@@ -214,7 +220,9 @@ export class ServerReplied extends Schema.Class<ServerReplied>("hitless/HitlessE
   }
   get message(): string {
     const how = this.code === unreadableCode ? "beyond the limits of this client" : "with an error"
-    return `${what(this)} was answered ${how}${at(this)}: ${this.detail}`
+    return `${what(this)} was answered ${how}${at(this)}: ${this.detail}` + (elsewhere.has(this.code)
+      ? " (the key is on another node of a Redis Cluster, and this client does not follow it there)"
+      : "")
   }
 }
 

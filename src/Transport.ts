@@ -74,7 +74,10 @@ export class UnusableTls extends Data.TaggedError("UnusableTls")<{ readonly mess
 export interface OpenOptions {
   readonly tls: TlsOptions | undefined
   readonly family?: 0 | 4 | 6 | undefined
-  /** Told the IP address of the peer once the socket is connected to it, so that a name that leads elsewhere is noticed. */
+  /**
+   * Told the IP address of the peer once the socket is connected to it, before TLS is agreed on: so that a name that leads
+   * elsewhere is noticed, and how far a dial came.
+   */
   readonly onPeer?: ((address: string) => void) | undefined
 }
 
@@ -104,6 +107,40 @@ const codeOf = (cause: unknown): string => {
 }
 
 const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO|HOSTNAME_MISMATCH/
+
+/** What the codes of OpenSSL and Node mean for who configures a client, the more special first. */
+const tlsHints: ReadonlyArray<readonly [code: RegExp, hint: string]> = [
+  [
+    /ALERT_(?:CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)/,
+    "the server asks clients for a certificate: give tls.cert and tls.key, or look whether both have a cipher in common"
+  ],
+  [/ALERT_(?:UNKNOWN_CA|BAD_CERT|CERT|UNSUPPORTED_CERT)/, "the server does not accept the certificate in tls.cert"],
+  [/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/, "client and server have no version of TLS in common"],
+  [
+    /WRONG_VERSION_NUMBER|PACKET_LENGTH|UNKNOWN_PROTOCOL|HTTP_REQUEST|UNEXPECTED_MESSAGE|RECORD_/,
+    "what answered is not TLS: take redis:// or no option tls, or name the port that has TLS"
+  ],
+  [/ALTNAME_INVALID|HOSTNAME_MISMATCH/, "give the name that it is for as tls.servername, or dial it by that name"],
+  [/CERT_HAS_EXPIRED/, "the server's certificate has expired: it needs a new one"],
+  [/CERT_NOT_YET_VALID/, "the server's certificate is not valid yet: is the clock of this machine right?"],
+  [/DEPTH_ZERO_SELF_SIGNED/, "the server's certificate is signed by itself: if it is the right one give it as tls.ca"],
+  [
+    /SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|CERT_(?:UNTRUSTED|SIGNATURE_FAILURE)|INVALID_CA/,
+    "nobody whom this client trusts signed the server's certificate: give its authority's certificate as tls.ca"
+  ]
+]
+
+/** The names of a certificate that is for somebody else, as far as the platform tells them. */
+const namesIn = (cause: unknown): string => {
+  if (typeof cause !== "object" || cause === null || !("cert" in cause) || !("host" in cause)) return ""
+  const { cert, host } = cause
+  if (typeof cert !== "object" || cert === null || !("subjectaltname" in cert)) return ""
+  const names = String(cert.subjectaltname).replace(/[^ -~]/g, "?")
+  return `it is for ${names.length > mostNames ? `${names.slice(0, mostNames)}…` : names}, and not for ${host}: `
+}
+
+/** How much of a certificate's list of names is shown, in characters. */
+const mostNames = 200
 
 /**
  * What a socket error means when it ends a dial or a handshake: the kind of failure and a sentence for people.
@@ -136,7 +173,7 @@ export const connectFailure = (
       return { kind: "Unreachable", detail: "the socket file does not exist (ENOENT)" }
     case "EACCES":
     case "EPERM":
-      return { kind: "Unreachable", detail: `permission denied (${code})` }
+      return { kind: "Unreachable", detail: `permission denied (${code}): this user may not open that` }
     case "EHOSTUNREACH":
     case "ENETUNREACH":
     case "EADDRNOTAVAIL":
@@ -148,7 +185,12 @@ export const connectFailure = (
       return { kind: "Dropped", detail: `the peer reset the connection (${code})` }
   }
   if (untrusted.test(code)) {
-    return { kind: "Untrusted", detail: `the TLS handshake was not accepted (${code})` }
+    const hint = tlsHints.find(([codes]) => codes.test(code))?.[1]
+    return {
+      kind: "Untrusted",
+      detail: `the TLS handshake was not accepted (${code})` +
+        (hint === undefined ? "" : `: ${namesIn(reason.cause)}${hint}`)
+    }
   }
   const text = reason.cause instanceof Error ? reason.cause.message : String(reason.cause)
   return { kind: "Unreachable", detail: code === "" ? text : `${text} (${code})` }

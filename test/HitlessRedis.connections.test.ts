@@ -117,7 +117,8 @@ describe("credentials", () => {
       const wrong = yield* refusal({ host, port: server.port, credentials: password("wr0ng") })
       assert.strictEqual(
         reasonOf(wrong, "AuthenticationFailed").detail,
-        "WRONGPASS invalid username-password pair or user is disabled."
+        "the server refused the configured credentials; " +
+          "the server answered WRONGPASS invalid username-password pair or user is disabled."
       )
       assert.notInclude(printed(wrong), "wr0ng")
       const missing = yield* refusal({ host, port: server.port })
@@ -293,7 +294,8 @@ describe("a dial", () => {
       assert.strictEqual(reasonOf(error, "ConnectFailed").kind, "TimedOut")
       assert.strictEqual(
         error.message,
-        `Could not connect to 127.0.0.1:${port}: dial and handshake took longer than 50ms`
+        `Could not connect to 127.0.0.1:${port}: dial and handshake took longer than 50ms; ` +
+          "the peer accepted the connection and said nothing: is that Redis? If it is, it does not get to work"
       )
       yield* waitUntil(Effect.sync(() => sockets.size === 0))
     }))

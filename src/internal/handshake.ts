@@ -17,6 +17,7 @@ import {
 } from "../HitlessError.ts"
 import { type Arg, ErrorReply } from "../Resp.ts"
 import { keepNewest } from "./bounded.ts"
+import { refusal, refusedLogin } from "./diagnosis.ts"
 import { library } from "./library.ts"
 import { textOf } from "./replies.ts"
 import type { Words } from "./request.ts"
@@ -60,12 +61,22 @@ export type Greeting = "hello" | "login" | "resp2" | "bare"
 /** The version of the protocol that a greeting leads to. @internal */
 export const protocolOf = (greeting: Greeting): 2 | 3 => greeting === "hello" || greeting === "login" ? 3 : 2
 
+/** What a server says of itself in answer to `HELLO`. @internal */
+export interface Introduction {
+  readonly server: string
+  readonly version: string
+  readonly mode: string
+  readonly role: string
+}
+
 /** What a handshake came to. @internal */
 export interface Established {
   readonly greeting: Greeting
   /** Whether the peer has shown that it knows `HELLO`, be it by refusing the protocol alone. */
   readonly knowsHello: boolean
   readonly support: Support
+  /** Only of those that understood `HELLO`. */
+  readonly introduction?: Introduction
 }
 
 /** The peer hung up, and nothing that it said before speaks against another try with the bare words. @internal */
@@ -88,7 +99,9 @@ const authCodes: ReadonlySet<string> = new Set(["NOAUTH", "WRONGPASS", "NOPERM"]
 // Without a code: Redis before 6, and proxies.
 const authWords = /invalid password|without any password|no password is set|for 'auth' command/i
 
-const isAuthError = (reply: ErrorReply): boolean => authCodes.has(reply.code) || authWords.test(reply.message)
+/** Protected mode mentions that no password is set, too. */
+const isAuthError = ({ code, message }: ErrorReply): boolean =>
+  authCodes.has(code) || (code !== "DENIED" && authWords.test(message))
 
 /** Codes of what a server says about its state; one that does not know `HELLO` uses none of them to say so. */
 const stateCodes: ReadonlySet<string> = new Set([
@@ -110,12 +123,28 @@ const stateWords = /max(?:imum)? number of clients|too many (?:clients|connectio
 const refusesHello = (reply: ErrorReply): boolean =>
   !stateCodes.has(reply.code) && !stateWords.test(reply.message) && !authWords.test(reply.message)
 
-/** The answer to `HELLO`; one that names another protocol than was asked for is a refusal too. */
-const answerToHello = (reply: unknown): unknown => {
-  if (typeof reply !== "object" || reply === null || reply instanceof ErrorReply) return reply
-  const protocol = Array.isArray(reply) ? reply[reply.indexOf("proto") + 1] : "proto" in reply ? reply.proto : undefined
-  return protocol === 2 ? new ErrorReply("NOPROTO HELLO 3 was answered with protocol 2") : reply
+/** A field of the answer to `HELLO`: a map, or an array of names and values. */
+const fieldOf = (reply: unknown, name: string): unknown => {
+  if (typeof reply !== "object" || reply === null || reply instanceof ErrorReply) return undefined
+  if (!Array.isArray(reply)) return Object.hasOwn(reply, name) ? (reply as Record<string, unknown>)[name] : undefined
+  const at = reply.indexOf(name)
+  return at === -1 ? undefined : reply[at + 1]
 }
+
+/** The answer to `HELLO`; one that names another protocol than was asked for is a refusal too. */
+const answerToHello = (reply: unknown): unknown =>
+  fieldOf(reply, "proto") === 2 ? new ErrorReply("NOPROTO HELLO 3 was answered with protocol 2") : reply
+
+const introductionOf = (toHello: unknown): Introduction => {
+  const field = (name: string) => {
+    const value = fieldOf(toHello, name)
+    return typeof value === "string" ? value : "unknown"
+  }
+  return { server: field("server"), version: field("version"), mode: field("mode"), role: field("role") }
+}
+
+/** @internal */
+export const isSentinel = ({ introduction }: Established): boolean => introduction?.mode === "sentinel"
 
 /** What to say next on a connection whose `HELLO` was refused; `undefined` when that would be refused too. */
 const nextGreeting = (greeting: Greeting, reply: ErrorReply, session: Session): Greeting | undefined => {
@@ -304,16 +333,16 @@ export const shakeHands = (
   const whyClosed = (
     greeting: Greeting,
     closedBy: HitlessErrorReason,
-    { hungUp, refusal }: Exchanged,
+    { hungUp, refusal: told }: Exchanged,
     toHello: unknown
   ): HitlessError | HungUp => {
     const error = new HitlessError({
-      reason: hungUp && refusal !== undefined && isAuthError(refusal)
-        ? new AuthenticationFailed({ ...at, detail: textOf(refusal) })
+      reason: hungUp && told !== undefined && isAuthError(told)
+        ? new AuthenticationFailed({ ...at, detail: refusedLogin(told, session.credentials !== undefined) })
         : closedBy
     })
     const wasUnderstood = toHello !== undefined && !(toHello instanceof ErrorReply)
-    const forWords = hungUp && !wasUnderstood && (refusal === undefined || refusesHello(refusal))
+    const forWords = hungUp && !wasUnderstood && (told === undefined || refusesHello(told))
     if (!forWords || greeting === "bare" || terms.required) return error
     if (terms.protocol === 3 && closedBy._tag === "ConnectFailed") {
       const detail = `${closedBy.detail}; if it always does, it does not speak RESP3, which protocol 3 asks for`
@@ -341,7 +370,8 @@ export const shakeHands = (
     if (failed === -1) {
       if (helloAt === -1) return { greeting, knowsHello, support }
       const answer = replies[burst.findIndex(({ on }) => on === "answer")]
-      return { greeting, knowsHello: true, support: yield* supportOf(answer) }
+      const introduction = introductionOf(toHello)
+      return { greeting, knowsHello: true, support: yield* supportOf(answer), introduction }
     }
     const reply = replies[failed] as ErrorReply
     const next = failed === helloAt ? nextGreeting(greeting, reply, session) : undefined
@@ -359,8 +389,14 @@ export const shakeHands = (
         support: yield* supportOf(reply)
       })
     }
-    if (!isAuthError(reply)) return yield* rejected(`the server answered ${textOf(reply)}`)
-    return yield* new HitlessError({ reason: new AuthenticationFailed({ ...at, detail: textOf(reply) }) })
+    if (!isAuthError(reply)) {
+      return yield* rejected(refusal(reply, introductionOf(toHello).mode === "sentinel"))
+    }
+    // What its user told a connection was never configured.
+    const detail = session.restored.includes(burst[failed].words)
+      ? textOf(reply)
+      : refusedLogin(reply, session.credentials !== undefined)
+    return yield* new HitlessError({ reason: new AuthenticationFailed({ ...at, detail }) })
   })
 
   return greet(first)

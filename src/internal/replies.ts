@@ -28,6 +28,12 @@ const isRefusal = (reply: unknown): reply is ErrorReply =>
  */
 export const textOf = (reply: ErrorReply): string => reply.message.replace(/, with args beginning with:.*$/s, "")
 
+const isUnknown = /^ERR unknown (?:sub)?command/
+
+/** @internal */
+export const sentinelHint =
+  "it is a Sentinel, which knows where the database is and is none: ask it with SENTINEL get-master-addr-by-name"
+
 /** @internal */
 export const serverReplied = (
   reply: ErrorReply,
@@ -38,7 +44,7 @@ export const serverReplied = (
   new HitlessError({
     reason: new ServerReplied({
       code: reply instanceof Unreadable ? unreadableCode : reply.code,
-      detail: textOf(reply),
+      detail: site.isSentinel && isUnknown.test(reply.message) ? `${textOf(reply)} (${sentinelHint})` : textOf(reply),
       command,
       endpoint: site.address,
       mayHaveExecuted

@@ -24,6 +24,8 @@ export type RequestState = "Waiting" | "Written" | "Settled"
 export interface Site {
   /** The endpoint, as `host:port`. */
   readonly address: string
+  /** Whether what answers there is no database. */
+  readonly isSentinel?: boolean
 }
 
 /** Called when a request is over, synchronously; `exit` is `undefined` when nobody waited any more. @internal */

@@ -103,9 +103,12 @@ const dialled = (
       return yield* Effect.callback<Net.Socket, Socket.SocketError>((resume) => {
         const dialling = connect()
         socket = dialling
+        // Before TLS, which may never be agreed on.
+        dialling.once("connect", () => {
+          if (dialling.remoteAddress !== undefined) onPeer?.(dialling.remoteAddress)
+        })
         dialling.once(ready, () => {
           isOpen = true
-          if (dialling.remoteAddress !== undefined) onPeer?.(dialling.remoteAddress)
           resume(Effect.succeed(dialling))
         })
         dialling.on("error", (cause) => {

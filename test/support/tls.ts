@@ -22,6 +22,9 @@ export interface Certificates {
   /** For `10.9.8.7`, `fd00::7` and `redis.example`, where nobody listens. */
   readonly elsewhere: Certificate
   readonly client: Certificate
+  /** For `localhost` and `127.0.0.1`, and no longer valid, or not yet. */
+  readonly expired: Certificate
+  readonly future: Certificate
 }
 
 /** A certificate authority of our own, and a server's and a client's certificate that it signed. */
@@ -40,9 +43,13 @@ export const makeCertificates: Effect.Effect<Certificates, never, Scope.Scope> =
     const keyFile = join(folder, `${name}.key`)
     return { certFile, keyFile, cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8") }
   }
-  const signed = (name: string, extensions: string): Certificate => {
+  const forLoopback = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+  const requested = (name: string, extensions: string): void => {
     writeFileSync(join(folder, `${name}.ext`), extensions)
     openssl("req", "-new", ...newKey(name), "-subj", `/CN=${name}`, "-out", `${name}.csr`)
+  }
+  const signed = (name: string, extensions: string): Certificate => {
+    requested(name, extensions)
     // dprint-ignore
     openssl(
       "x509", "-req", "-in", `${name}.csr`, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
@@ -50,12 +57,31 @@ export const makeCertificates: Effect.Effect<Certificates, never, Scope.Scope> =
     )
     return read(name)
   }
+  /** Valid for one year of another time, which only this command can say in every version. */
+  const signedIn = (year: number, name: string, extensions: string): Certificate => {
+    requested(name, extensions)
+    writeFileSync(join(folder, "index.txt"), "")
+    writeFileSync(
+      join(folder, "ca.cnf"),
+      "[ca]\ndefault_ca=own\n[own]\ndatabase=index.txt\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=any\n" +
+        "[any]\ncommonName=supplied\n"
+    )
+    // dprint-ignore
+    openssl(
+      "ca", "-batch", "-config", "ca.cnf", "-in", `${name}.csr`, "-cert", "ca.crt", "-keyfile", "ca.key", "-notext",
+      "-startdate", `${year}0101000000Z`, "-enddate", `${year + 1}0101000000Z`, "-extfile", `${name}.ext`,
+      "-out", `${name}.crt`
+    )
+    return read(name)
+  }
 
   openssl("req", "-x509", ...newKey("ca"), "-subj", "/CN=hitless-test-ca", "-days", "1", "-out", "ca.crt")
   return {
     ca: read("ca"),
-    server: signed("server", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+    server: signed("server", forLoopback),
     elsewhere: signed("elsewhere", "subjectAltName=IP:10.9.8.7,IP:fd00::7,DNS:redis.example"),
-    client: signed("client", "extendedKeyUsage=clientAuth")
+    client: signed("client", "extendedKeyUsage=clientAuth"),
+    expired: signedIn(2001, "expired", forLoopback),
+    future: signedIn(2098, "future", forLoopback)
   }
 })
