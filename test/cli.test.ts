@@ -322,21 +322,46 @@ const folder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
 )
 
 describe("hitless", () => {
-  it.live("says what is wrong with an option", () =>
+  it.live(
+    "says in one line what is wrong with a command line, and what was probably meant",
+    () =>
+      Effect.gen(function*() {
+        const expectations: ReadonlyArray<readonly [args: ReadonlyArray<string>, words: string]> = [
+          [["demo", "--seconds", "3"], `at least ${shortestRun}`],
+          [["demo", "--seconds", "many"], "Invalid value for flag --seconds: \"many\""],
+          [["demo", "--seconds"], "Missing value for flag --seconds"],
+          [
+            ["demo", "--upstream", "http://localhost"],
+            "--upstream must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://"
+          ],
+          [["demo", "--secnds", "9"], "there is no flag --secnds (did you mean --seconds?); see hitless demo --help"],
+          [["demo", "--secnds", "9", "--sed", "2"], "there is no flag --sed (did you mean --seed?)"],
+          [["demo", "extra"], "Unexpected positional argument: \"extra\""],
+          [["simualte"], "hitless: there is no command simualte (did you mean simulate?); see hitless --help"],
+          [["upgrade\n\x1b[31m"], "there is no command upgrade; ?[31m; there are demo, simulate"],
+          [["simulate", "--maintenance", "maybe"], "\"supported\" | \"unsupported\" | \"disabled\""]
+        ]
+        for (const [args, words] of expectations) {
+          const { code, stderr, stdout } = yield* hitless(...args)
+          assert.match(stderr, /^hitless[^\n]+\n$/)
+          assert.include(stderr, words)
+          assert.strictEqual(stdout, "")
+          assert.strictEqual(code, 2)
+        }
+      }),
+    60_000
+  )
+
+  it.live("says in one line what it cannot do", () =>
     Effect.gen(function*() {
       const expectations = [
-        [["demo", "--seconds", "3"], `at least ${shortestRun}`],
-        [["demo", "--seconds", "many"], "--seconds"],
-        [
-          ["demo", "--upstream", "http://localhost"],
-          "--upstream must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://"
-        ],
         [["demo", "--upstream", "redis://127.0.0.1:1"], "--upstream: Could not connect to 127.0.0.1:1"],
         [["demo", "--svg", "/nowhere/x.svg"], "--svg: nothing can be written to /nowhere"],
-        [["demo", "--secnds", "9"], "--seconds"]
+        [["simulate", "--nodes", "0"], "--nodes must be a number from 1 to 100, or names"]
       ] as const
       for (const [args, words] of expectations) {
         const { code, stderr } = yield* hitless(...args)
+        assert.match(stderr, /^hitless: [^\n]+\n$/)
         assert.include(stderr, words)
         assert.strictEqual(code, 1)
       }

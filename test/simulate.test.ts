@@ -318,7 +318,7 @@ describe("hitless simulate", () => {
           }
         )
         assert.include(stderr, words)
-        assert.strictEqual(code, 1)
+        assert.strictEqual(code, 2)
       }
     }), timeout)
 

@@ -2,24 +2,28 @@
 /**
  * The `hitless` command.
  *
- * It only reads the command line. Wrong input is answered with what is wrong and with the help of the command, and exit
- * code 1.
+ * It only reads the command line. A wrong one is answered with one line that says what is wrong, and exit code 2; what
+ * goes wrong later has exit code 1.
  *
  * @since 0.1.0
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Cause from "effect/Cause"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as EffectConfig from "effect/Config"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import * as Config from "../Config.ts"
 import { library } from "../internal/library.ts"
 import * as NodeTransport from "../node/NodeTransport.ts"
 import { demo } from "./demo.ts"
+import * as Output from "./output.ts"
 import { shortestRun } from "./scenario.ts"
 import { builders, defaults, simulate } from "./simulate.ts"
 
@@ -211,7 +215,13 @@ const hitless = Command.make("hitless").pipe(
   Command.withSubcommands([demoCommand, simulateCommand])
 )
 
+const teardown: Runtime.Teardown = (exit, onExit) => {
+  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  const isUsage = CliError.isCliError(error) && error._tag === "ShowHelp" && error.errors.length > 0
+  Runtime.defaultTeardown(exit, (code) => onExit(isUsage ? 2 : code))
+}
+
 Command.run(hitless, { version: library.version }).pipe(
-  Effect.provide(Layer.merge(NodeServices.layer, NodeTransport.layer)),
-  NodeRuntime.runMain
+  Effect.provide(Layer.mergeAll(NodeServices.layer, NodeTransport.layer, Output.layer)),
+  NodeRuntime.runMain({ teardown })
 )
