@@ -871,8 +871,9 @@ const own = (
   batch: ReadonlyArray<Words> | undefined,
   timeout: number,
   startedAt: number,
-  resume: Resume
-): Request => new Request({ owner: itself, kind: "own", words, batch, bytes: false, timeout, startedAt, resume })
+  ended: (exit: Exit.Exit<unknown, HitlessError>) => void
+): Request =>
+  new Request({ owner: itself, kind: "own", words, batch, bytes: false, timeout, startedAt, resume: ended as Resume })
 
 /**
  * Opens a connection: dial, then the one handshake of docs/wire.md, a pipelined burst whose replies are all consumed.

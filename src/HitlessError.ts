@@ -12,7 +12,9 @@
  *
  * @since 0.1.0
  */
+import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Schema from "effect/Schema"
+import { encoded, inspected, type Inspecting, recordNoTraces, recordTraces } from "./internal/printing.ts"
 
 /** What every reason says: where it happened, what was being sent, and whether that may have run. */
 const circumstances = {
@@ -381,12 +383,14 @@ export const HitlessErrorReason = Schema.Union([
  */
 export type HitlessErrorReason = typeof HitlessErrorReason.Type
 
-/** Where the engine cannot be told how much of the stack to record, it records what it likes. */
-const tracesCanBeLimited = Object.getOwnPropertyDescriptor(Error, "stackTraceLimit")?.writable === true
-
 /**
- * What every failing operation of this package fails with. It has no stack trace: it would lead through a reader or an
- * alarm of this package, never to the caller, and recording it takes longer than everything else about a failure.
+ * What every failing operation of this package fails with.
+ *
+ * **Details**
+ *
+ * Its stack has no frames of this package: they would lead through a reader or an alarm, and recording them takes longer
+ * than everything else about a failure. It ends in the caller's code where that is written with `Effect.fn` or runs in a
+ * span. Printed in any way, as text, as JSON or by a logger, it shows the message.
  *
  * @category errors
  * @since 0.1.0
@@ -397,12 +401,11 @@ export class HitlessError extends Schema.Error<HitlessError>("hitless/HitlessErr
 }) {
   // @effect-diagnostics-next-line overriddenSchemaConstructor:off
   constructor(props: { readonly reason: HitlessErrorReason }, options?: Schema.MakeOptions) {
-    const limit = Error.stackTraceLimit
-    if (tracesCanBeLimited) Error.stackTraceLimit = 0
+    const limit = recordNoTraces()
     try {
       super(props, options)
     } finally {
-      if (tracesCanBeLimited) Error.stackTraceLimit = limit
+      recordTraces(limit)
     }
   }
   /** Whether the command may have run on the server: `false` means that it certainly did not. */
@@ -415,5 +418,12 @@ export class HitlessError extends Schema.Error<HitlessError>("hitless/HitlessErr
   }
   override get message(): string {
     return this.reason.message
+  }
+  override toJSON(): object {
+    return encoded(this, { reason: this.reason })
+  }
+  /** @internal */
+  override [NodeInspectSymbol](...inspecting: Inspecting): unknown {
+    return inspected(this, { reason: this.reason }, inspecting)
   }
 }

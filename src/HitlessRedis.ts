@@ -31,6 +31,7 @@ import { Dialer } from "./internal/dialer.ts"
 import { protocolOf } from "./internal/handshake.ts"
 import { Logins } from "./internal/logins.ts"
 import { optimistic } from "./internal/optimistic.ts"
+import { toRedisError } from "./internal/redisError.ts"
 import * as Runtime from "./internal/runtime.ts"
 import type { Slot, Surroundings } from "./internal/slot.ts"
 import { type Listener, Subscriptions } from "./internal/subscriptions.ts"
@@ -360,8 +361,6 @@ const statusOf = (client: Client): Status => {
     lastHandoff: handoff.last()
   }
 }
-
-const toRedisError = (cause: HitlessError): Redis.RedisError => new Redis.RedisError({ cause })
 
 const makeRedis = ({ around, calls, subscriptions }: Client, service: HitlessRedis["Service"]) =>
   Redis.make({

@@ -423,7 +423,7 @@ describe("EXEC", () => {
       bytes: false,
       timeout: 3000,
       startedAt: 0,
-      resume: (exit) => exits.push(exit)
+      resume: (outcome) => exits.push(Effect.runSyncExit(outcome))
     })
     request.replayed = replayed
     answerRequest(request, replies, { address: "a:1" })

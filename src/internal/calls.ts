@@ -4,12 +4,14 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Result from "effect/Result"
 import type { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
 import { blocksFor, copyOf, isPlain, refusalOf, refused, takeBytes } from "./commands.ts"
 import { isDurationInput } from "./duration.ts"
+import { located } from "./printing.ts"
 import { nameOf, Request, type RequestKind, type RequestOwner, type Resume, type Words } from "./request.ts"
 import type { Runtime } from "./runtime.ts"
 import { clientAttributes, isTraced, traced } from "./tracing.ts"
@@ -99,7 +101,7 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
   const refuse = (refusal: HitlessError): Effect.Effect<never, HitlessError> =>
     Effect.suspend(() => {
       target.owner.onFailed(refusal)
-      return Effect.fail(refusal)
+      return located(refusal, Exit.fail(refusal))
     })
 
   const request = <A>(

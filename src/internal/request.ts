@@ -13,6 +13,7 @@ import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
 import type { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
+import { located } from "./printing.ts"
 
 /** One command as it is written: its name and its arguments. @internal */
 export type Words = ReadonlyArray<Arg>
@@ -84,8 +85,8 @@ const weightOfBatch = (batch: ReadonlyArray<Words>): number => {
   return weight
 }
 
-/** @internal */
-export type Resume = (exit: Exit.Exit<unknown, HitlessError>) => void
+/** Told how a request ended, in a form that a fiber can go on with; what a connection asks for itself is told the exit. @internal */
+export type Resume = (outcome: Effect.Effect<unknown, HitlessError>) => void
 
 /** What is asked, by whom, and until when. @internal */
 export interface Asked {
@@ -166,17 +167,23 @@ export class Request extends Effectable.Class<void> {
   fail(error: HitlessError): void {
     if (this.state === "Settled") return
     this.owner.onFailed(error)
-    this.settle(Exit.fail(error))
+    const exit = Exit.fail(error)
+    // What a connection asks for itself has no caller.
+    this.settle(exit, this.kind === "own" ? exit : located(error, exit))
   }
 
-  private settle(exit: Exit.Exit<unknown, HitlessError>): void {
+  /** `exit` is how it ended, and `outcome` what the one who waits goes on with. */
+  private settle(
+    exit: Exit.Exit<unknown, HitlessError>,
+    outcome: Effect.Effect<unknown, HitlessError> = exit
+  ): void {
     if (this.state === "Settled") return
     this.state = "Settled"
     // Here the program's own code runs, on the stack of a reader, an alarm or a loop over other requests: what it throws
     // must not end those.
     try {
       if (this.owner.onSettled !== undefined) this.tell(exit)
-      this.resume(exit)
+      this.resume(outcome)
     } catch (thrown) {
       this.owner.onThrown(thrown)
     }

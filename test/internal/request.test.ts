@@ -33,7 +33,7 @@ describe("Request", () => {
       bytes: false,
       timeout: 3000,
       startedAt: 0,
-      resume: (exit) => exits.push(exit)
+      resume: (outcome) => exits.push(Effect.runSyncExit(outcome))
     })
     request.state = "Written"
     return { request, told, exits }
