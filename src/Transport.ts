@@ -79,6 +79,20 @@ export interface OpenOptions {
    * elsewhere is noticed, and how far a dial came.
    */
   readonly onPeer?: ((address: string) => void) | undefined
+  /** Told what TLS came to, for who examines a server. @internal */
+  readonly onTls?: ((session: TlsSession) => void) | undefined
+}
+
+/** What TLS came to, and the certificates that the peer showed, its own first. @internal */
+export interface TlsSession {
+  readonly version: string
+  readonly chain: ReadonlyArray<{
+    readonly subject: string
+    readonly issuer: string
+    /** As in `DNS:localhost, IP Address:127.0.0.1`; empty where it has none. */
+    readonly names: string
+    readonly validTo: string
+  }>
 }
 
 /**

@@ -4,19 +4,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
-import { spawn } from "node:child_process"
-import { once } from "node:events"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
-import * as Net from "node:net"
-import { networkInterfaces, tmpdir } from "node:os"
-import { join } from "node:path"
-import { inject } from "vitest"
+import type * as Net from "node:net"
+import { networkInterfaces } from "node:os"
 import { connectTo, host } from "./support/client.ts"
 import { waitUntil } from "./support/deployment.ts"
 import { peer, webServer } from "./support/peers.ts"
 import { rawServer } from "./support/rawServer.ts"
-import { freePort, startRedis } from "./support/redisServer.ts"
+import { freePort, startRedis, startSentinel } from "./support/redisServer.ts"
 import { expectTold, secret, told } from "./support/told.ts"
 
 describe("a password", () => {
@@ -161,34 +155,6 @@ describe("an address", () => {
         "the socket file does not exist"
       )
     }))
-})
-
-/** Sentinel watches nobody here. */
-const startSentinel: Effect.Effect<number, never, Scope.Scope> = Effect.gen(function*() {
-  const port = yield* freePort
-  const folder = mkdtempSync(join(tmpdir(), "hitless-sentinel-"))
-  const file = join(folder, "sentinel.conf")
-  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${folder}\n`)
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn(inject("redisServer"), [file, "--sentinel"], { stdio: "ignore" })),
-    (child) =>
-      Effect.promise(async () => {
-        const exited = once(child, "exit")
-        child.kill("SIGKILL")
-        await exited
-        rmSync(folder, { recursive: true, force: true })
-      })
-  )
-  yield* waitUntil(
-    Effect.callback<boolean>((resume) => {
-      assert.isNull(child.exitCode)
-      const socket = Net.createConnection(port, "127.0.0.1", () => {
-        socket.destroy()
-        resume(Effect.succeed(true))
-      }).once("error", () => resume(Effect.succeed(false)))
-    })
-  )
-  return port
 })
 
 describe("a server", () => {

@@ -10,6 +10,7 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Cause from "effect/Cause"
+import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -18,17 +19,26 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import * as Config from "../Config.ts"
 import { library } from "../internal/library.ts"
 import * as NodeTransport from "../node/NodeTransport.ts"
 import { demo } from "./demo.ts"
+import { doctor } from "./doctor.ts"
 import * as Output from "./output.ts"
 import { shortestRun } from "./scenario.ts"
 import { builders, defaults, simulate } from "./simulate.ts"
 
 const optional = <A>(flag: Flag.Flag<A>): Flag.Flag<A | undefined> =>
   flag.pipe(Flag.optional, Flag.map(Option.getOrUndefined))
+
+/** What the flags say together, where each alone is right. */
+const misused = (command: string, message: string) =>
+  new CliError.ShowHelp({
+    commandPath: ["hitless", command],
+    errors: [new CliError.ValidationError({ message })]
+  })
 
 /** The URL of a real server that executes the commands. */
 const upstream = (description: string) =>
@@ -210,9 +220,64 @@ const simulateCommand = Command.make("simulate", simulateFlags, simulate).pipe(
   ])
 )
 
+// ----- doctor -----
+
+const pemFile = (name: string, description: string) =>
+  Flag.FileText(name).pipe(Flag.withMetavar("file.pem"), Flag.withDescription(description), optional)
+
+const doctorFlags = {
+  url: Argument.Redacted("url").pipe(
+    Argument.withDescription("redis://[user:password@]host[:port][/database], rediss:// for TLS, or unix:///path"),
+    Argument.withFallbackConfig(EffectConfig.Redacted("REDIS_URL"))
+  ),
+  ca: pemFile("ca", "The certificate of the authority that signed the server's; default the system's authorities"),
+  cert: pemFile("cert", "The certificate of the client, where the server asks for one"),
+  key: pemFile("key", "Its private key"),
+  servername: Flag.String("servername").pipe(
+    Flag.withMetavar("name"),
+    Flag.withDescription("The name that the server's certificate is for; default the host"),
+    optional
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print one JSON object"),
+    Flag.withDefault(false)
+  )
+}
+
+const doctorCommand = Command.make(
+  "doctor",
+  doctorFlags,
+  Effect.fnUntraced(function*({ ca, cert, json, key, servername, url }) {
+    const hasTls = [ca, cert, key, servername].some((option) => option !== undefined)
+    const tls = hasTls ? { ca, cert, key: key === undefined ? undefined : Redacted.make(key), servername } : undefined
+    const config = yield* Effect.mapError(
+      Config.decode({ url, tls, maintenance: { mode: "auto", logLevel: "Error" } }),
+      ({ issues }) => misused("doctor", issues.map(({ field, rule }) => `${field} ${rule}`).join("; "))
+    )
+    yield* doctor({ config, json })
+  })
+).pipe(
+  Command.withDescription(
+    "Looks at a server as a client would, step by step: its name, the connection, TLS and certificate, the login, the " +
+      "protocol, server and version, whether it announces maintenance, and the time of a round trip. Each line has a " +
+      "verdict and, where there is one, the next step. It prints no password and changes nothing. A password is better " +
+      "given in REDIS_URL, which ps does not show. The exit code is 0 where a client can work with the server, 1 where " +
+      "there is a problem, and 2 where the command line is wrong."
+  ),
+  Command.withShortDescription("Find out why a server cannot be used, or that it can"),
+  Command.withExamples([
+    { command: "hitless doctor redis://localhost:6379", description: "A server on this machine" },
+    {
+      command: "hitless doctor rediss://redis.example.com:6380 --ca ca.pem",
+      description: "With TLS, and an authority of your own"
+    },
+    { command: "REDIS_URL=redis://:secret@localhost hitless doctor --json", description: "As data, with a password" }
+  ])
+)
+
 const hitless = Command.make("hitless").pipe(
   Command.withDescription("A Redis client that keeps serving through maintenance: see it work."),
-  Command.withSubcommands([demoCommand, simulateCommand])
+  Command.withSubcommands([demoCommand, simulateCommand, doctorCommand])
 )
 
 const teardown: Runtime.Teardown = (exit, onExit) => {

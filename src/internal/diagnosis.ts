@@ -113,8 +113,9 @@ const serverHints: ReadonlyArray<readonly [words: RegExp, hint: string]> = [
   ]
 ]
 
-/** Protected mode explains itself in a page of text. */
+/** Protected mode explains itself in a page of text, and `NOAUTH` teaches the syntax of `HELLO`. */
 const mostWords = 240
+const mostWordsOfNoAuth = 72
 
 /** What a server refused a connection with, and what to do about it. @internal */
 export const refusal = (reply: ErrorReply, isSentinel = false): string => {
@@ -124,10 +125,11 @@ export const refusal = (reply: ErrorReply, isSentinel = false): string => {
 
 /** What a server refused the login with, and what was configured. @internal */
 export const refusedLogin = (reply: ErrorReply, isConfigured: boolean): string => {
-  const words = `the server answered ${textOf(reply)}`
   if (!isConfigured) {
-    return `the server asks for a password and none is configured: set credentials, or give it in the URL; ${words}`
+    return "the server asks for a password and none is configured: set credentials, or give it in the URL; " +
+      `the server answered ${bounded(textOf(reply), mostWordsOfNoAuth)}`
   }
+  const words = `the server answered ${textOf(reply)}`
   if (/without any password|no password is set/i.test(reply.message)) {
     return `a password is configured and the server has none; ${words}`
   }

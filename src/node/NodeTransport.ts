@@ -18,7 +18,7 @@ import * as Crypto from "node:crypto"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
 import type { Endpoint } from "../Endpoint.ts"
-import { type OpenOptions, type TlsOptions, Transport, UnusableTls } from "../Transport.ts"
+import { type OpenOptions, type TlsOptions, type TlsSession, Transport, UnusableTls } from "../Transport.ts"
 
 /** How long a TCP connection is idle before the kernel probes it, in milliseconds: what node-redis uses. */
 const keepAliveInitialDelay = 5000
@@ -88,6 +88,26 @@ const identity = (name: string | undefined): Tls.ConnectionOptions =>
     ? { servername: name }
     : { checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate) }
 
+const distinguished = ({ CN, O }: Tls.Certificate): string => [CN ?? O ?? ""].flat().join(", ")
+
+const sessionOf = (socket: Tls.TLSSocket): TlsSession => {
+  const chain: Array<TlsSession["chain"][number]> = []
+  const seen = new Set<string>()
+  let certificate: Tls.DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
+  // The last one is its own issuer; a peer that shows none has an empty one.
+  while (certificate?.fingerprint256 !== undefined && !seen.has(certificate.fingerprint256)) {
+    seen.add(certificate.fingerprint256)
+    chain.push({
+      subject: distinguished(certificate.subject),
+      issuer: distinguished(certificate.issuer),
+      names: certificate.subjectaltname ?? "",
+      validTo: certificate.valid_to
+    })
+    certificate = certificate.issuerCertificate
+  }
+  return { version: socket.getProtocol() ?? "unknown", chain }
+}
+
 /** A socket that `connect` dials when its reader is acquired, and that is ready with the event `ready`. */
 const dialled = (
   connect: () => Net.Socket,
@@ -125,7 +145,7 @@ const dialled = (
 const openTls = (
   endpoint: Endpoint,
   tls: TlsOptions,
-  { family, onPeer }: OpenOptions
+  { family, onPeer, onTls }: OpenOptions
 ): Effect.Effect<Socket.Socket> =>
   Effect.matchEffect(secureContext(tls), {
     onFailure: (cause) =>
@@ -141,7 +161,12 @@ const openTls = (
         secureContext,
         ...(tls.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: tls.rejectUnauthorized })
       }
-      return dialled(() => Tls.connect(options), "secureConnect", onPeer)
+      const connect = () => {
+        const socket = Tls.connect(options)
+        if (onTls !== undefined) socket.once("secureConnect", () => onTls(sessionOf(socket)))
+        return socket
+      }
+      return dialled(connect, "secureConnect", onPeer)
     }
   })
 

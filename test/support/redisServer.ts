@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -36,6 +36,21 @@ const accepts = (socketPath: string): Effect.Effect<void, Error> =>
     socket.once("error", (error) => resume(Effect.fail(error)))
   })
 
+/** A process that is gone when the scope closes. */
+const running = (start: () => ChildProcess): Effect.Effect<ChildProcess, never, Scope.Scope> =>
+  Effect.acquireRelease(Effect.sync(start), (child) =>
+    Effect.callback<void>((resume) => {
+      if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+      child.once("exit", () => resume(Effect.void))
+      child.kill("SIGKILL")
+    }))
+
+/** The socket file appears once the server accepts: at most 10 s on a machine under load. */
+const accepting = (socketPath: string): Effect.Effect<void> =>
+  Effect.retry(accepts(socketPath), Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])).pipe(
+    Effect.orDie
+  )
+
 /** Starts a server without persistence; `args` are added to its command line. */
 export const startRedis = (
   options: { readonly port?: number; readonly args?: ReadonlyArray<string> } = {}
@@ -45,25 +60,27 @@ export const startRedis = (
     yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
     const port = options.port ?? (yield* freePort)
     const socketPath = join(folder, "redis.sock")
-    const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(
-          inject("redisServer"),
-          `--port ${port} --bind 127.0.0.1 --appendonly no --dir ${folder} --unixsocket ${socketPath} --loglevel warning`
-            .split(" ").concat("--save", "", options.args ?? []),
-          { stdio: "ignore" }
-        )
-      ),
-      (child) =>
-        Effect.callback<void>((resume) => {
-          if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
-          child.once("exit", () => resume(Effect.void))
-          child.kill("SIGKILL")
-        })
+    const child = yield* running(() =>
+      spawn(
+        inject("redisServer"),
+        `--port ${port} --bind 127.0.0.1 --appendonly no --dir ${folder} --unixsocket ${socketPath} --loglevel warning`
+          .split(" ").concat("--save", "", options.args ?? []),
+        { stdio: "ignore" }
+      )
     )
-    // The socket file appears once the server accepts: at most 10 s on a machine under load.
-    yield* Effect.retry(accepts(socketPath), Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(500)])).pipe(
-      Effect.orDie
-    )
+    yield* accepting(socketPath)
     return { port, socketPath, process: child }
   })
+
+/** Starts a Sentinel that watches nobody, and returns its port. */
+export const startSentinel: Effect.Effect<number, never, Scope.Scope> = Effect.gen(function*() {
+  const folder = mkdtempSync(join(tmpdir(), "hitless-sentinel-"))
+  yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true, force: true })))
+  const port = yield* freePort
+  const socketPath = join(folder, "sentinel.sock")
+  const file = join(folder, "sentinel.conf")
+  writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${folder}\nunixsocket ${socketPath}\n`)
+  yield* running(() => spawn(inject("redisServer"), [file, "--sentinel"], { stdio: "ignore" }))
+  yield* accepting(socketPath)
+  return port
+})
