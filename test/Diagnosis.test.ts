@@ -29,7 +29,7 @@ describe("a password", () => {
         yield* expectTold(
           { port, credentials, protocol },
           "AuthenticationFailed",
-          "refused the configured credentials",
+          "refuses the configured credentials",
           "WRONGPASS"
         )
       }

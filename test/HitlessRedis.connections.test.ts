@@ -117,8 +117,7 @@ describe("credentials", () => {
       const wrong = yield* refusal({ host, port: server.port, credentials: password("wr0ng") })
       assert.strictEqual(
         reasonOf(wrong, "AuthenticationFailed").detail,
-        "the server refused the configured credentials; " +
-          "the server answered WRONGPASS invalid username-password pair or user is disabled."
+        "the server refuses the configured credentials: WRONGPASS invalid username-password pair or user is disabled."
       )
       assert.notInclude(printed(wrong), "wr0ng")
       const missing = yield* refusal({ host, port: server.port })

@@ -721,7 +721,7 @@ describe("a server that refuses the client when it connects again", () => {
         if (reason._tag !== "AuthenticationFailed") return assert.fail(reason._tag)
         assert.isFalse(reason.mayHaveExecuted)
         assert.strictEqual(reason.command, "INCR")
-        assert.match(reason.detail, /^WRONGPASS .* and was never sent$/)
+        assert.match(reason.detail, /^the server refuses the configured credentials: WRONGPASS .* and was never sent$/)
       }
       state.now = Effect.succeed({ password: Redacted.make("new") })
       yield* waitUntil(Effect.map(health(redis), (health) => health === "ok"))

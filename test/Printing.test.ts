@@ -116,6 +116,32 @@ describe("a failure", () => {
     }))
 })
 
+describe("the stack of a failure", () => {
+  it.live("leads to the functions of the caller's code, whatever failed", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const redis = Context.get(yield* open({ host, port, maxReserved: 1 }), HitlessRedis.HitlessRedis)
+      yield* redis.send("SET", argument, "no number")
+      yield* redis.reserve
+      const operations = {
+        command: redis.send("INCR", argument),
+        refused: redis.send("SUBSCRIBE", "news"),
+        blocking: redis.send("BLPOP", argument, 1),
+        batch: redis.transaction([["INCR", argument], ["SUBSCRIBE", "news"]]),
+        reserve: Effect.asVoid(redis.reserve)
+      }
+      for (const [name, operation] of Object.entries(operations)) {
+        const called = Effect.fn(`call ${name}`)(function*() {
+          return yield* operation
+        })
+        const { stack } = yield* Effect.flip(called()).pipe(
+          Effect.provideService(HitlessRedis.CurrentCommandTimeout, "100 millis")
+        )
+        assert.match(stack ?? "", new RegExp(`\n    at call ${name} \\(.*Printing\\.test\\.ts:\\d+:\\d+\\)`), name)
+      }
+    }))
+})
+
 describe("an uncaught failure", () => {
   const uncaught = fileURLToPath(new URL("support/uncaught.ts", import.meta.url))
 

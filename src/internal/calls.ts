@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Result from "effect/Result"
-import type { HitlessError } from "../HitlessError.ts"
+import { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
 import { blocksFor, copyOf, isPlain, refusalOf, refused, takeBytes } from "./commands.ts"
 import { isDurationInput } from "./duration.ts"
@@ -93,6 +93,9 @@ const takeBatch = (kind: RequestKind, commands: unknown, isShared: boolean): Arr
   return batch
 }
 
+const locate = <E>(error: E): Effect.Effect<never, E> =>
+  error instanceof HitlessError ? located(error, Exit.fail(error)) : Effect.fail(error)
+
 /** @internal */
 export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared, timeoutOf }: Caller): Calls => {
   const commandTimeout = Duration.toMillis(config.commandTimeout)
@@ -165,7 +168,8 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
   const timed: Calls["timed"] = (name, run) =>
     Effect.withFiber((fiber) => {
       const timeout = timeOf(fiber)
-      return timeout === undefined ? noTime("command", [name]) : run(timeout)
+      if (timeout === undefined) return noTime("command", [name])
+      return Effect.catch(run(timeout), locate)
     })
 
   const wait = <A>(words: Words, bytes: boolean): Effect.Effect<A, HitlessError> =>

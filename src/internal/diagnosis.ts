@@ -125,15 +125,15 @@ export const refusal = (reply: ErrorReply, isSentinel = false): string => {
 
 /** What a server refused the login with, and what was configured. @internal */
 export const refusedLogin = (reply: ErrorReply, isConfigured: boolean): string => {
+  const words = textOf(reply)
   if (!isConfigured) {
-    return "the server asks for a password and none is configured: set credentials, or give it in the URL; " +
-      `the server answered ${bounded(textOf(reply), mostWordsOfNoAuth)}`
+    return "the server asks for a password and none is configured: set credentials, or give it in the URL " +
+      `(${bounded(words, mostWordsOfNoAuth)})`
   }
-  const words = `the server answered ${textOf(reply)}`
-  if (/without any password|no password is set/i.test(reply.message)) {
-    return `a password is configured and the server has none; ${words}`
+  if (/without any password|no password is set/i.test(words)) {
+    return `a password is configured and the server has none: ${words}`
   }
   return reply.code === "NOPERM"
-    ? `the configured user may not do what a connection begins with; ${words}`
-    : `the server refused the configured credentials; ${words}`
+    ? `the configured user may not do what a connection begins with: ${words}`
+    : `the server refuses the configured credentials: ${words}`
 }
