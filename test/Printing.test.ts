@@ -134,10 +134,16 @@ describe("the stack of a failure", () => {
         const called = Effect.fn(`call ${name}`)(function*() {
           return yield* operation
         })
-        const { stack } = yield* Effect.flip(called()).pipe(
+        const error = yield* Effect.flip(called()).pipe(
           Effect.provideService(HitlessRedis.CurrentCommandTimeout, "100 millis")
         )
-        assert.match(stack ?? "", new RegExp(`\n    at call ${name} \\(.*Printing\\.test\\.ts:\\d+:\\d+\\)`), name)
+        assert.match(
+          error.stack ?? "",
+          new RegExp(`\n    at call ${name} \\(.*Printing\\.test\\.ts:\\d+:\\d+\\)`),
+          name
+        )
+        error.stack = "mine"
+        assert.strictEqual(error.stack, "mine")
       }
     }))
 })

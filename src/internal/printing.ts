@@ -71,7 +71,11 @@ export const located = <E extends Error>(error: E, exit: Exit.Exit<never, E>): E
         configurable: true,
         // To write them out takes longer than everything else about a failure. Effect leaves a stack out from a frame of
         // its own on, and then shows the frames itself where it has the cause: they are not shown twice.
-        get: () => `${error}\n    at ~effect/Effect${framesOf(stackFrame)}`
+        get: () => `${error}\n    at ~effect/Effect${framesOf(stackFrame)}`,
+        // Any other error's can be set.
+        set: (value: unknown) => {
+          Object.defineProperty(error, "stack", { configurable: true, writable: true, value })
+        }
       })
     }
     return exit
