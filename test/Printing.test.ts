@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Redis from "effect/persistence/Redis"
 import { HitlessError, HitlessRedis } from "hitless"
+import { MaintenancePlan, Rehearsal, TestRedis } from "hitless/testing"
 import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { inspect } from "node:util"
@@ -113,6 +114,27 @@ describe("a failure", () => {
       assert.instanceOf(error.cause, HitlessError.HitlessError)
       assert.strictEqual(error.message, (error.cause as HitlessError.HitlessError).message)
       assert.notInclude(error.stack, "\n    at ")
+    }))
+})
+
+describe("what the test kit fails with", () => {
+  it.effect("says its message on every way out", () =>
+    Effect.gen(function*() {
+      const plan = yield* Effect.flip(MaintenancePlan.make({ nodes: [], steps: [] }))
+      const rehearsal = yield* Effect.flip(Effect.provide(
+        Effect.gen(function*() {
+          yield* Effect.ignore((yield* HitlessRedis.HitlessRedis).send("INCR", "a", "b"))
+          yield* Rehearsal.assertNoneFailed
+        }),
+        TestRedis.layer({ nodes: ["a"] })
+      ))
+      for (const error of [plan, rehearsal]) {
+        const [summary] = error.message.split("\n")
+        for (const text of [String(error), JSON.stringify(error), inspect(error), inspect({ inside: { error } })]) {
+          assert.include(text, summary)
+          assert.strictEqual(text.split(summary!).length, 2)
+        }
+      }
     }))
 })
 

@@ -275,6 +275,19 @@ describe("hitless doctor", { concurrent: false }, () => {
       assert.deepStrictEqual(statuses(without.report), { ...healthy, resp3: "note", maintenance: "skipped" })
     }), timeout)
 
+  it.live("finds that a server refuses the connection, and says what to do", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const database = yield* examined(`redis://${host}:${port}/16`)
+      assert.include(database.of("redis").verdict, "DB index is out of range")
+      assert.include(database.of("redis").next, "leave the number out of the URL")
+      const redis = yield* connectTo({ host, port, poolSize: 1 })
+      yield* redis.send("CONFIG", "SET", "maxclients", 1)
+      const full = yield* examined(`redis://${host}:${port}`)
+      assert.include(full.of("redis").verdict, "max number of clients reached")
+      assert.include(full.of("redis").next, "CLIENT LIST")
+    }), timeout)
+
   it.live("says that PING is not answered", () =>
     Effect.gen(function*() {
       const { port } = yield* rawServer((words) =>

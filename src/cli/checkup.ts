@@ -279,6 +279,14 @@ const shakeHands = Effect.fnUntraced(
   }
 )
 
+/** By what a server refuses a connection with, what to do. */
+const afterRejection: ReadonlyArray<readonly [words: RegExp, next: string]> = [
+  [/database|SELECT/, "leave the number out of the URL, or give one that the server has"],
+  [/protected mode/, "run this on the server's own machine, or give the server a password"],
+  [/maxclients/, "see who is connected with CLIENT LIST, on a connection that is open"],
+  [/loading/i, "wait until the server has loaded its data"]
+]
+
 const afterRefusal = (reason: HitlessErrorReason, isConfigured: boolean): string | undefined => {
   switch (reason._tag) {
     case "AuthenticationFailed":
@@ -287,6 +295,10 @@ const afterRefusal = (reason: HitlessErrorReason, isConfigured: boolean): string
         : "put it into the URL, redis://:PASSWORD@HOST, which REDIS_URL keeps off the command line"
     case "ProtocolViolation":
       return "look for the port that Redis listens at"
+    case "ConnectFailed":
+      return reason.kind === "Rejected"
+        ? afterRejection.find(([words]) => words.test(reason.detail))?.[1]
+        : "look for what is in front of the server, and whether the server is busy: redis-cli -h HOST -p PORT PING"
     default:
       return undefined
   }

@@ -25,12 +25,14 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import type { Pipeable } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { isDurationInput } from "../internal/duration.ts"
+import { encoded } from "../internal/printing.ts"
 import type { PushElement } from "./SimulatedRedis.ts"
 
 /**
@@ -351,6 +353,13 @@ export class PlanError extends Schema.Error<PlanError>("hitless/testing/Maintena
 }) {
   override get message(): string {
     return `Invalid maintenance plan:${this.issues.map((issue) => `\n- ${place(issue)}: ${issue.rule}`).join("")}`
+  }
+  override toJSON(): object {
+    return encoded(this, { issues: this.issues })
+  }
+  /** @internal */
+  override [NodeInspectSymbol](): unknown {
+    return this.stack ?? `${this}`
   }
 }
 

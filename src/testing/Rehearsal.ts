@@ -16,8 +16,10 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import * as Schema from "effect/Schema"
 import type { HitlessError } from "../HitlessError.ts"
+import { encoded } from "../internal/printing.ts"
 import type { Gap } from "../PubSub.ts"
 import { MaintenanceClock } from "./MaintenanceClock.ts"
 import { missed } from "./Timeline.ts"
@@ -161,6 +163,13 @@ export class RehearsalFailed extends Schema.Error<RehearsalFailed>("hitless/test
       "",
       this.timeline
     ].join("\n")
+  }
+  override toJSON(): object {
+    return encoded(this, { expected: this.expected, found: this.found, timeline: this.timeline })
+  }
+  /** @internal */
+  override [NodeInspectSymbol](): unknown {
+    return this.stack ?? `${this}`
   }
 }
 
