@@ -288,6 +288,25 @@ describe("hitless doctor", { concurrent: false }, () => {
       assert.include(full.of("redis").next, "CLIENT LIST")
     }), timeout)
 
+  it.live(
+    "shows neither a password that a server repeats nor more than a line of what it says",
+    () =>
+      Effect.gen(function*() {
+        const version = `${secret} ${"9".repeat(10_000)}\x1b[31m`
+        const { port } = yield* rawServer((words) => {
+          if (words[0] === "HELLO") {
+            return `%2\r\n$5\r\nproto\r\n:3\r\n$7\r\nversion\r\n$${version.length}\r\n${version}\r\n`
+          }
+          return words[0] === "PING" ? "+PONG\r\n" : `-ERR ${words.join(" ")} ${secret}\r\n`
+        })
+        const { of, words } = yield* examined(`redis://:${secret}@${host}:${port}`)
+        assert.match(of("redis").verdict, /^unknown \*\*\* 9+, unknown, unknown$/)
+        assert.isBelow(words.length, 2500)
+        assert.notInclude(words, "\x1b")
+      }),
+    timeout
+  )
+
   it.live("says that PING is not answered", () =>
     Effect.gen(function*() {
       const { port } = yield* rawServer((words) =>

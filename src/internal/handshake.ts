@@ -135,10 +135,13 @@ const fieldOf = (reply: unknown, name: string): unknown => {
 const answerToHello = (reply: unknown): unknown =>
   fieldOf(reply, "proto") === 2 ? new ErrorReply("NOPROTO HELLO 3 was answered with protocol 2") : reply
 
-const introductionOf = (toHello: unknown): Introduction => {
+/** Far more than any server says, and little enough to be kept for every connection. */
+const mostOfField = 100
+
+const introductionOf = (toHello: unknown, scrub: Scrub): Introduction => {
   const field = (name: string) => {
     const value = fieldOf(toHello, name)
-    return typeof value === "string" ? value : "unknown"
+    return typeof value === "string" ? scrub(value).slice(0, mostOfField) : "unknown"
   }
   return { server: field("server"), version: field("version"), mode: field("mode"), role: field("role") }
 }
@@ -370,7 +373,7 @@ export const shakeHands = (
     if (failed === -1) {
       if (helloAt === -1) return { greeting, knowsHello, support }
       const answer = replies[burst.findIndex(({ on }) => on === "answer")]
-      const introduction = introductionOf(toHello)
+      const introduction = introductionOf(toHello, terms.scrub)
       return { greeting, knowsHello: true, support: yield* supportOf(answer), introduction }
     }
     const reply = replies[failed] as ErrorReply
@@ -390,7 +393,7 @@ export const shakeHands = (
       })
     }
     if (!isAuthError(reply)) {
-      return yield* rejected(refusal(reply, introductionOf(toHello).mode === "sentinel"))
+      return yield* rejected(refusal(reply, introductionOf(toHello, terms.scrub).mode === "sentinel"))
     }
     // What its user told a connection was never configured.
     const detail = session.restored.includes(burst[failed].words)
