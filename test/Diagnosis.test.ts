@@ -60,7 +60,7 @@ describe("a password", () => {
     Effect.gen(function*() {
       const { port } = yield* startRedis()
       yield* expectTold(
-        { port, credentials: Effect.never, connectTimeout: "200 millis" },
+        { port, credentials: Effect.never, connectTimeout: "1 second" },
         "TimedOut",
         "the credentials effect has not come to its end"
       )
@@ -125,7 +125,7 @@ describe("a peer that is no Redis", () => {
     Effect.gen(function*() {
       const port = yield* peer(() => {})
       yield* expectTold(
-        { port, connectTimeout: "300 millis" },
+        { port, connectTimeout: "1 second" },
         "TimedOut",
         "accepted the connection and said nothing: is that Redis?"
       )
@@ -134,7 +134,7 @@ describe("a peer that is no Redis", () => {
   it.live("is told from one that begins to answer and stops", () =>
     Effect.gen(function*() {
       const { port } = yield* rawServer(([command]) => command === "HELLO" ? "%1\r\n$5\r\nproto\r\n:3\r\n" : undefined)
-      yield* expectTold({ port, connectTimeout: "300 millis" }, "TimedOut", "did not come to the end of the handshake")
+      yield* expectTold({ port, connectTimeout: "1 second" }, "TimedOut", "did not come to the end of the handshake")
     }))
 })
 

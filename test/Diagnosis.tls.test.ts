@@ -38,7 +38,7 @@ describe("TLS", () => {
   it.live("to a port without it says that the port may have none", () =>
     Effect.gen(function*() {
       const { port } = yield* startRedis()
-      const { message } = yield* told({ port, tls: true, connectTimeout: "500 millis" })
+      const { message } = yield* told({ port, tls: true, connectTimeout: "1 second" })
       // Servers differ in what they take for the end of a line: one waits for it, another answers with an error.
       assert.match(message, /is that a port with TLS\?|what answered is not TLS/)
       assert.include(message, "redis://")
@@ -46,7 +46,7 @@ describe("TLS", () => {
 
   it.live("to a peer that says nothing says how far it came", () =>
     Effect.gen(function*() {
-      const connectTimeout = "500 millis"
+      const connectTimeout = "1 second"
       const port = yield* peer(() => {})
       yield* expectTold({ port, connectTimeout, tls: true }, "TimedOut", "does not answer the TLS handshake")
       const behindTls = yield* rawServer(() => undefined, server)
