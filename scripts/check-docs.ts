@@ -77,7 +77,8 @@ const declaration =
 const checkExports = (path: string, lines: ReadonlyArray<string>): void => {
   let overloaded: string | undefined
   for (const [index, line] of lines.entries()) {
-    if (!line.startsWith("export ")) continue
+    // What is exported again has its documentation where it is declared.
+    if (!line.startsWith("export ") || /^export (?:type )?[*{]/.test(line)) continue
     const name = declaration.exec(line)?.[1] ?? line
     // The overloads of a function share the documentation of the first.
     const isOverload = name === overloaded

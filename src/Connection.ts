@@ -57,11 +57,12 @@ import {
   HungUp,
   isSentinel,
   loginWords,
+  protocolOf,
   question,
   shakeHands
 } from "./internal/handshake.ts"
 import { final, outcomeOf, settle } from "./internal/outcome.ts"
-import { leavesOpen, withErrors } from "./internal/replies.ts"
+import { answer, leavesOpen, withErrors } from "./internal/replies.ts"
 import { Request, type RequestOwner, type Resume, type Words } from "./internal/request.ts"
 import { hiding, type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
@@ -239,6 +240,9 @@ export class Connection {
   end: End | undefined
   readonly backlog = new Backlog()
 
+  /** What it speaks, once the handshake is done. */
+  protocol: 2 | 3 = 3
+
   private life: State = "Connecting"
   private readonly owner: Owner
   private readonly hasTls: boolean
@@ -291,7 +295,7 @@ export class Connection {
     this.alarm = new Alarm(context, this.onAlarm)
     this.alignment = new Alignment(Context.get(context, Random.Random))
     this.decoder = Resp.makeDecoder({
-      blobsAsBytes: () => this.written.peek()?.bytes ?? this.owner.takesBytes,
+      blobsAsBytes: () => this.written.peek()?.takesBytes ?? this.owner.takesBytes,
       pushesAsBytes: this.owner.takesBytes,
       onReply: this.onReply,
       onErrorText: (text) => this.scrub(text),
@@ -479,6 +483,7 @@ export class Connection {
   ready(peer: Established): void {
     this.peer = peer
     this.firstBytes = undefined
+    this.protocol = protocolOf(peer.greeting)
     this.transition("Ready")
     if (this.owner.isShared && peer.knowsHello) this.alignment.begin(monotonicMillis(this.clock))
   }
@@ -697,7 +702,7 @@ export class Connection {
       this.release(request)
       if (request.state !== "Settled") {
         if (value instanceof Resp.ErrorReply) this.replied(request, value)
-        else request.succeed(hasErrors ? withErrors(request, value, this) : value)
+        else answer(request, hasErrors ? withErrors(request, value, this) : value, this)
       }
     } else {
       const replies = request.replies ??= []

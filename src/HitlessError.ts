@@ -249,6 +249,28 @@ export class ProtocolViolation extends Schema.Class<ProtocolViolation>("hitless/
 }
 
 /**
+ * The server answered a typed command with something that it does not know: a reply of another shape, or an integer beyond
+ * 2^53. The command ran, and the connection goes on.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class UnexpectedReply extends Schema.Class<UnexpectedReply>("hitless/HitlessError/UnexpectedReply")({
+  _tag: Schema.tag("UnexpectedReply"),
+  ...circumstances,
+  /** What was expected and what came, without any value. */
+  detail: Schema.String
+}) {
+  /** It ran, and would be answered alike. */
+  get isRetryable(): boolean {
+    return false
+  }
+  get message(): string {
+    return `${what(this)} was answered with what it does not know${at(this)}: ${this.detail}`
+  }
+}
+
+/**
  * `EXEC` did not run: a watched key changed, or the server refused a command or `EXEC` itself. Nothing of the
  * transaction ran.
  *
@@ -369,6 +391,7 @@ export const HitlessErrorReason = Schema.Union([
   ConnectionLost,
   ServerReplied,
   ProtocolViolation,
+  UnexpectedReply,
   TransactionAborted,
   CommandRefused,
   Overloaded,

@@ -22,6 +22,7 @@ import type * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Command } from "./Commands.ts"
 import * as Config from "./Config.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
@@ -44,12 +45,30 @@ import type { Arg } from "./Resp.ts"
 import type { Transport } from "./Transport.ts"
 
 /**
- * A command and its arguments, as `pipeline` and `transaction` take them.
+ * A command by its name, with its arguments.
  *
  * @category models
  * @since 0.1.0
  */
-export type Command = readonly [command: string, ...args: ReadonlyArray<Arg>]
+export type Words = readonly [command: string, ...args: ReadonlyArray<Arg>]
+
+/**
+ * What `pipeline` and `transaction` take: typed commands, and others by their names.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Batch = ReadonlyArray<Command<unknown> | Words>
+
+/**
+ * A result for each command of a batch: what `run` gives of a typed one, and `unknown` for others.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Results<B extends Batch> = {
+  -readonly [K in keyof B]: Result.Result<B[K] extends Command<infer A> ? A : unknown, HitlessError>
+}
 
 /**
  * The arguments of one command: as many as it has, or one array of them all.
@@ -157,7 +176,12 @@ export const CurrentCommandTimeout = Context.Reference<Duration.Input | undefine
  * @category models
  * @since 0.1.0
  */
-export interface Commands {
+export interface Sender {
+  /**
+   * Runs a typed command. What it is answered with is checked: fails with `UnexpectedReply` where that is something else
+   * than the command knows, and otherwise as `send` does.
+   */
+  readonly run: <A>(command: Command<A>) => Effect.Effect<A, HitlessError>
   /**
    * Sends one command. Its arguments may also be one array, for lists too long to spread: `send("DEL", keys)`. They are
    * taken as they are at the call, but for a `Uint8Array` of 2 KiB or more, which is not copied and must not change
@@ -182,9 +206,7 @@ export interface Commands {
    * Sends commands contiguously on one connection, in order. Each has its own result; the effect itself fails when the
    * connection is lost or the deadline passes before the last reply.
    */
-  readonly pipeline: (
-    commands: ReadonlyArray<Command>
-  ) => Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
+  readonly pipeline: <const B extends Batch>(commands: B) => Effect.Effect<Results<B>, HitlessError>
   /**
    * Runs commands as `MULTI … EXEC`, written as one unit when the server has accepted `MULTI`. Each has its own result;
    * when the server refuses to queue one nothing runs, and the effect fails with `TransactionAborted`.
@@ -194,11 +216,11 @@ export interface Commands {
    * times, and what it sends by itself is not undone. No commands, and a failure of `body`, end the watch, and nothing runs.
    */
   readonly transaction: {
-    (commands: ReadonlyArray<Command>): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError>
-    <E, R>(
+    <const B extends Batch>(commands: B): Effect.Effect<Results<B>, HitlessError>
+    <const B extends Batch, E, R>(
       options: TransactionOptions,
-      body: (redis: Commands) => Effect.Effect<ReadonlyArray<Command>, E, R>
-    ): Effect.Effect<Array<Result.Result<unknown, HitlessError>>, HitlessError | E, R>
+      body: (redis: Sender) => Effect.Effect<B, E, R>
+    ): Effect.Effect<Results<B>, HitlessError | E, R>
   }
 }
 
@@ -226,7 +248,7 @@ export interface TransactionOptions {
  */
 export class HitlessRedis extends Context.Service<
   HitlessRedis,
-  Commands & {
+  Sender & {
     /**
      * Reserves a connection that nobody else uses, for the surrounding scope: for `SELECT`, `WATCH`, `CLIENT TRACKING` and
      * whatever else changes a connection, and for loops on commands that wait.
@@ -237,7 +259,7 @@ export class HitlessRedis extends Context.Service<
      * fails with `Overloaded`, and with what dialling failed with where there is no server. One that is given back with state
      * or with commands under way is closed, and not given to the next.
      */
-    readonly reserve: Effect.Effect<Commands, HitlessError, Scope.Scope>
+    readonly reserve: Effect.Effect<Sender, HitlessError, Scope.Scope>
     /**
      * What is published on channels, from when the server has confirmed them, which it has the time of a command for.
      * `Published` has the message as text and as bytes.
@@ -282,24 +304,25 @@ const timeoutOf = (fiber: Fiber.Fiber<unknown, unknown>): Duration.Input | undef
   fiber.getRef(CurrentCommandTimeout)
 
 /** `own` is a connection that nobody else uses: that of the calls, or another. */
-const commandsOf = (
+const senderOf = (
   runtime: Runtime.Runtime,
   calls: Calls,
   own: Effect.Effect<Calls, HitlessError, Scope.Scope>
-): Commands => ({
+): Sender => ({
+  run: calls.run,
   send: (...args) => calls.send(args, false),
   sendBytes: (...args) => calls.send(args, true),
-  pipeline: (commands) => calls.batch("pipeline", commands),
+  pipeline: ((commands: Batch) => calls.batch("pipeline", commands)) as Sender["pipeline"],
   transaction: ((
-    options: ReadonlyArray<Command> | TransactionOptions,
-    body?: (redis: Commands) => Effect.Effect<ReadonlyArray<Command>, unknown, unknown>
+    options: Batch | TransactionOptions,
+    body?: (redis: Sender) => Effect.Effect<Batch, unknown, unknown>
   ) =>
     body === undefined || !("watch" in options)
       ? calls.batch("transaction", options)
       : Effect.scoped(Effect.flatMap(own, (own) => {
-        const read = Effect.suspend(() => body(commandsOf(runtime, own, Effect.succeed(own))))
+        const read = Effect.suspend(() => body(senderOf(runtime, own, Effect.succeed(own))))
         return own.timed("WATCH", (time) => optimistic(runtime, own, options.watch, read, options.retry, time))
-      }))) as Commands["transaction"]
+      }))) as Sender["transaction"]
 })
 
 const makeService = (client: Client): HitlessRedis["Service"] => {
@@ -308,8 +331,8 @@ const makeService = (client: Client): HitlessRedis["Service"] => {
   const subscription = (options: PubSub.Options) =>
     calls.timed("SUBSCRIBE", (timeout) => subscriptions.stream(options, timeout))
   return HitlessRedis.of({
-    ...commandsOf(runtime, calls, reserve),
-    reserve: Effect.map(reserve, (own) => commandsOf(runtime, own, Effect.succeed(own))),
+    ...senderOf(runtime, calls, reserve),
+    reserve: Effect.map(reserve, (own) => senderOf(runtime, own, Effect.succeed(own))),
     subscription,
     subscribe: (...channels) => Stream.unwrap(subscription({ channels })),
     psubscribe: (...patterns) => Stream.unwrap(subscription({ patterns })),
@@ -411,7 +434,7 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   const calls = makeCalls(runtime, pool, {
     isShared: true,
     timeoutOf,
-    block: (words, bytes, grace) => reservations.block(words, bytes, grace)
+    block: (words, bytes, grace, command) => reservations.block(words, bytes, grace, command)
   })
   const subscriptions = new Subscriptions(around)
   yield* Effect.addFinalizer(() =>

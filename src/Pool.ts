@@ -14,6 +14,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
+import type { Command } from "./commands/command.ts"
 import type { Connection } from "./Connection.ts"
 import { Closed, ConnectionLost, HitlessError, type HitlessErrorReason } from "./HitlessError.ts"
 import { type Accepted, Admission } from "./internal/admission.ts"
@@ -517,11 +518,11 @@ export class Pool {
     return _tag === "Lost" ? request.state === "Waiting" && this.mayResend() : commands === 0
   }
 
-  private readonly mayRepeat = ([command, ...args]: Words): boolean => {
+  private readonly mayRepeat = ([word, ...args]: Words, command: Command<unknown> | undefined): boolean => {
     const { retry } = this.runtime.config
     if (retry === "none") return false
-    const name = String(command)
-    if (retry === "reads") return isReadOnly(name)
+    const name = String(word)
+    if (retry === "reads") return command?.readOnly ?? isReadOnly(name)
     try {
       return retry(name, args)
     } catch {

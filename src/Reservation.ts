@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type { Command } from "./commands/command.ts"
 import { HitlessError, Overloaded, TransactionAborted } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { type Caller as CallsOptions, type Calls, makeCalls } from "./internal/calls.ts"
@@ -394,6 +395,12 @@ const withLastEntries = (calls: Calls, words: Words): Effect.Effect<Words, Hitle
       : words)
 }
 
+/** What a slice comes to that has found nothing; another command's value can be `null` for something. */
+const waiting = Symbol("waiting")
+
+const waitingFor = ({ decode }: Command<unknown>): Command<unknown>["decode"] => (reply, protocol) =>
+  reply === null ? waiting : decode(reply, protocol)
+
 /** How long an idle connection is kept for the next user, in milliseconds. */
 const idleFor = 60_000
 
@@ -467,9 +474,14 @@ export class Reservations {
    * Sends a command that waits on the server, on a connection of its own: at most for as long as it says, in slices where
    * that makes no difference to what it waits for. An answer has `grace` milliseconds more.
    */
-  block(words: Words, bytes: boolean, grace: number): Effect.Effect<unknown, HitlessError> {
+  block(
+    words: Words,
+    bytes: boolean,
+    grace: number,
+    command: Command<unknown> | undefined
+  ): Effect.Effect<unknown, HitlessError> {
     return Effect.scoped(
-      Effect.flatMap(this.take(grace, String(words[0])), (calls) => this.blockOn(calls, words, bytes, grace))
+      Effect.flatMap(this.take(grace, String(words[0])), (calls) => this.blockOn(calls, words, bytes, grace, command))
     )
   }
 
@@ -487,7 +499,13 @@ export class Reservations {
     )
   }
 
-  private blockOn(calls: Calls, given: Words, bytes: boolean, grace: number): Effect.Effect<unknown, HitlessError> {
+  private blockOn(
+    calls: Calls,
+    given: Words,
+    bytes: boolean,
+    grace: number,
+    command: Command<unknown> | undefined
+  ): Effect.Effect<unknown, HitlessError> {
     const { runtime } = this.around
     return Effect.flatMap(withLastEntries(calls, given), (words) => {
       const startedAt = runtime.now()
@@ -498,8 +516,19 @@ export class Reservations {
         const time = sliced === undefined ? left : slice
         const sent = sliced ?? (runtime.now() === startedAt ? words : blockingFor(words, left) ?? words)
         return Effect.flatMap(
-          calls.request("command", sent, undefined, bytes, time + grace),
-          (reply) => reply === null && sliced !== undefined ? next : Effect.succeed(reply)
+          calls.request(
+            "command",
+            sent,
+            undefined,
+            bytes,
+            time + grace,
+            sliced === undefined ? command : command?.with(waitingFor(command), bytes),
+            undefined
+          ),
+          (reply) =>
+            sliced !== undefined && (reply === waiting || (command === undefined && reply === null))
+              ? next
+              : Effect.succeed(reply)
         )
       })
       return next
@@ -516,11 +545,11 @@ export class Reservations {
     const calls: Calls = makeCalls(this.around.runtime, lease, {
       isShared: false,
       timeoutOf: this.timeoutOf,
-      block: (words, bytes, grace) =>
+      block: (words, bytes, grace, command) =>
         // It is queued, and does not wait.
         lease.isInMulti
-          ? calls.request("command", words, undefined, bytes, grace)
-          : this.blockOn(calls, words, bytes, grace)
+          ? calls.request("command", words, undefined, bytes, grace, command, undefined)
+          : this.blockOn(calls, words, bytes, grace, command)
     })
     return calls
   }

@@ -136,7 +136,7 @@ describe("a real server", () => {
       const { port } = yield* startRedis()
       const admin = yield* connect(port)
       const redis = yield* connect(port)
-      const told = (...words: HitlessRedis.Command) =>
+      const told = (...words: HitlessRedis.Words) =>
         Effect.map(Effect.flip(redis.send(...words)), ({ reason }) => {
           if (reason._tag !== "ServerReplied") return assert.fail(reason.message)
           return [reason.code, reason.mayHaveExecuted, reason.isRetryable]

@@ -34,7 +34,7 @@ const reasonOf = <Tag extends HitlessError.HitlessErrorReason["_tag"]>(
   return error.reason as Extract<HitlessError.HitlessErrorReason, { readonly _tag: Tag }>
 }
 
-const both: ReadonlyArray<HitlessRedis.Command> = [["INCR", "one"], ["INCR", "two"]]
+const both: ReadonlyArray<HitlessRedis.Words> = [["INCR", "one"], ["INCR", "two"]]
 
 describe("a user without permission for MULTI", () => {
   /** A server, its administrator, and a client of a user who may do all but these. */
@@ -426,7 +426,7 @@ describe("EXEC", () => {
       resume: (outcome) => exits.push(Effect.runSyncExit(outcome))
     })
     request.replayed = replayed
-    answerRequest(request, replies, { address: "a:1" })
+    answerRequest(request, replies, { address: "a:1", protocol: 3 as const })
     return Option.getOrThrow(Exit.findErrorOption(exits[0]!))
   }
 

@@ -74,7 +74,7 @@ describe("a command that is not sent", () => {
     Effect.gen(function*() {
       const sim = yield* deploy(["a"])
       const { redis } = yield* connect(sim, "a", { poolSize: 1, maintenance })
-      const harmful: ReadonlyArray<HitlessRedis.Command> = [
+      const harmful: ReadonlyArray<HitlessRedis.Words> = [
         ["SUBSCRIBE", "ch"],
         ["Subscribe", "ch"],
         ["MONITOR"],

@@ -16,7 +16,7 @@ import { addresses, advance, announceMove, begin, connections, nodes, rehearse }
 type Client = HitlessRedis.HitlessRedis["Service"]
 
 /** One more, as a program does it that cannot use `INCR`. */
-const increment = (redis: HitlessRedis.Commands, retry?: Schedule.Schedule<unknown>) =>
+const increment = (redis: HitlessRedis.Sender, retry?: Schedule.Schedule<unknown>) =>
   redis.transaction(
     { watch: ["n"], ...(retry === undefined ? {} : { retry }) },
     (own) => Effect.map(own.send<string | null>("GET", "n"), (n) => [["SET", "n", Number(n ?? 0) + 1]] as const)

@@ -115,12 +115,12 @@ describe("Through 20 moves before a real server", { timeout: 60_000 }, () => {
       const client = yield* connect(deployment, "a", { poolSize: 1 })
       const done: Array<string> = []
       const takes = [
-        (redis: HitlessRedis.Commands) =>
+        (redis: HitlessRedis.Sender) =>
           Effect.map(redis.send<[string, string] | null>("BLPOP", "list", 0), (popped) => popped?.[1]),
-        (redis: HitlessRedis.Commands) =>
+        (redis: HitlessRedis.Sender) =>
           Effect.map(redis.send<string | null>("BLMOVE", "other list", "done", "LEFT", "RIGHT", 1), (job) =>
             job ?? undefined),
-        (redis: HitlessRedis.Commands) =>
+        (redis: HitlessRedis.Sender) =>
           Effect.map(
             redis.send<Record<string, ReadonlyArray<[string, ReadonlyArray<string>]>> | null>(
               "XREADGROUP",
@@ -282,7 +282,7 @@ describe("A move without a target before a real server", { timeout: 60_000 }, ()
           heard.push(message._tag === "Published" ? message.message : message.why)
         )))
       const state = { isWorking: true, calls: 0, published: 0 }
-      const worker = (commands: HitlessRedis.Commands) =>
+      const worker = (commands: HitlessRedis.Sender) =>
         Effect.gen(function*() {
           while (state.isWorking) {
             yield* commands.send("INCR", "calls")

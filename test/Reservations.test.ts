@@ -129,7 +129,7 @@ describe("reserve", () => {
       assert.strictEqual(yield* Fiber.join(failing), "ConnectFailed")
     }).pipe(rehearse()))
 
-  const dirt: Readonly<Record<string, (redis: HitlessRedis.Commands) => Effect.Effect<unknown, unknown>>> = {
+  const dirt: Readonly<Record<string, (redis: HitlessRedis.Sender) => Effect.Effect<unknown, unknown>>> = {
     "another database": (redis) => redis.send("SELECT", 3),
     "a name": (redis) => redis.send("CLIENT", "SETNAME", "mine"),
     "watched keys": (redis) => redis.send("WATCH", "key"),

@@ -17,7 +17,7 @@ const jobs = Array.from({ length: 1000 }, (_, index) => `job ${index}`)
 
 /** How a worker takes one job; nothing where its time was over. */
 const takes: Readonly<
-  Record<string, (redis: HitlessRedis.Commands, worker: number) => Effect.Effect<string | undefined, unknown>>
+  Record<string, (redis: HitlessRedis.Sender, worker: number) => Effect.Effect<string | undefined, unknown>>
 > = {
   "BLPOP": (redis) => Effect.map(redis.send<[string, string] | null>("BLPOP", "jobs", 2), (popped) => popped?.[1]),
   "BLPOP without end": (redis) =>

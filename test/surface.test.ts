@@ -25,6 +25,7 @@ const imports = (paths: ReadonlyArray<string>): Readonly<Record<string, string>>
 
 const open = [
   "hitless",
+  "hitless/Commands",
   "hitless/Config",
   "hitless/Endpoint",
   "hitless/Handoff",
@@ -46,6 +47,7 @@ const closed = [
   "hitless/Resp",
   "hitless/Timeouts",
   "hitless/internal/request",
+  "hitless/commands/strings",
   "hitless/testing/internal/network",
   "hitless/testing/server/session",
   "hitless/cli/main",
@@ -69,6 +71,7 @@ describe("The package", () => {
 
   it("has its platform-independent public modules as namespaces of the root, and of the codec no value", () => {
     assert.deepStrictEqual(Object.keys(Hitless).sort(), [
+      "Commands",
       "Config",
       "Endpoint",
       "Handoff",

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type { HitlessError } from "../HitlessError.ts"
-import type { Command, HitlessRedis } from "../HitlessRedis.ts"
+import type { HitlessRedis, Words } from "../HitlessRedis.ts"
 import type { CommandLog, Counter } from "./statistics.ts"
 
 /**
@@ -94,7 +94,7 @@ export const make = (options: {
       })
     })
 
-  const send = (...words: Command) => timed(redis.send(...words), (result) => [result])
+  const send = (...words: Words) => timed(redis.send(...words), (result) => [result])
 
   const counted = (key: string, result: Result.Result<unknown, HitlessError>): void => {
     const counter = counters.get(key)

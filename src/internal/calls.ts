@@ -7,9 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Result from "effect/Result"
+import { Command } from "../commands/command.ts"
 import { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
-import { blocksFor, copyOf, isPlain, refusalOf, refused, takeBytes } from "./commands.ts"
+import { arePlain, blocksFor, copyOf, isPlain, refusalOf, refusalOfArguments, refused, takeBytes } from "./commands.ts"
 import { isDurationInput } from "./duration.ts"
 import { located } from "./printing.ts"
 import { nameOf, Request, type RequestKind, type RequestOwner, type Resume, type Words } from "./request.ts"
@@ -31,12 +32,21 @@ export interface Caller {
   /** The time that the commands of a fiber have, where it is not the configured one. */
   readonly timeoutOf: (fiber: Fiber.Fiber<unknown, unknown>) => unknown
   /** Sends a command that can wait on the server, whose caller's own time for it is `timeout` milliseconds. */
-  readonly block: (words: Words, bytes: boolean, timeout: number) => Effect.Effect<unknown, HitlessError>
+  readonly block: (
+    words: Words,
+    bytes: boolean,
+    timeout: number,
+    command: Command<unknown> | undefined
+  ) => Effect.Effect<unknown, HitlessError>
 }
+
+/** The typed ones of a batch, each at its place; `undefined` where there is none. */
+type Typed = ReadonlyArray<Command<unknown> | undefined> | undefined
 
 /** @internal */
 export interface Calls {
   readonly send: <A>(args: ReadonlyArray<unknown>, bytes: boolean) => Effect.Effect<A, HitlessError>
+  readonly run: <A>(command: Command<A>) => Effect.Effect<A, HitlessError>
   readonly batch: (
     kind: "pipeline" | "transaction",
     commands: unknown
@@ -52,7 +62,9 @@ export interface Calls {
     words: Words,
     batch: ReadonlyArray<Words> | undefined,
     bytes: boolean,
-    timeout: number
+    timeout: number,
+    command: Command<unknown> | undefined,
+    commands: Typed
   ) => Effect.Effect<A, HitlessError>
 }
 
@@ -69,17 +81,30 @@ const readTimeout = (timeout: unknown): number | undefined => {
   }
 }
 
+/** Why a typed command may not be sent: of ours only its arguments can be at fault. */
+const refusalOfTyped = ({ isKnown, words }: Command<unknown>, isShared: boolean): HitlessError | undefined =>
+  isKnown ? refusalOfArguments(words) : refusalOf(words, isShared)
+
+const isBlocking = (words: Words, command: Command<unknown> | undefined): boolean =>
+  command?.isKnown === true ? command.blocking : command?.blocking === true || blocksFor(words) > 0
+
 /** The commands of a batch as they are at the call, or why they are not sent. */
-const takeBatch = (kind: RequestKind, commands: unknown, isShared: boolean): Array<Words> | HitlessError => {
+const takeBatch = (
+  kind: RequestKind,
+  commands: unknown,
+  isShared: boolean
+): { readonly batch: Array<Words>; readonly typed: Array<Command<unknown> | undefined> } | HitlessError => {
   const copies = copyOf(commands)
   if (copies === undefined) return refused(nameOf(kind, []), "its commands are no array, or cannot be read")
   const batch: Array<Words> = []
+  const typed: Array<Command<unknown> | undefined> = []
   for (let i = 0; i < copies.length; i++) {
-    const words = copyOf(copies[i]) as Array<Arg> | undefined
+    const command = copies[i] instanceof Command ? copies[i] as Command<unknown> : undefined
+    const words = copyOf(command?.words ?? copies[i]) as Array<Arg> | undefined
     if (words === undefined) return refused(nameOf(kind, []), `command ${i} is no array, or cannot be read`)
-    const refusal = refusalOf(words, isShared)
+    const refusal = command === undefined ? refusalOf(words, isShared) : refusalOfTyped(command, isShared)
     if (refusal !== undefined) return refusal
-    if (blocksFor(words) > 0) {
+    if (isBlocking(words, command)) {
       return refused(
         String(words[0]),
         kind === "transaction"
@@ -89,8 +114,9 @@ const takeBatch = (kind: RequestKind, commands: unknown, isShared: boolean): Arr
     }
     takeBytes(words)
     batch.push(words)
+    typed.push(command)
   }
-  return batch
+  return { batch, typed }
 }
 
 const locate = <E>(error: E): Effect.Effect<never, E> =>
@@ -112,7 +138,9 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
     words: Words,
     batch: ReadonlyArray<Words> | undefined,
     bytes: boolean,
-    timeout: number
+    timeout: number,
+    command: Command<unknown> | undefined,
+    commands: Typed
   ): Effect.Effect<A, HitlessError> =>
     Effect.callback<A, HitlessError>((resume) => {
       const request = new Request({
@@ -120,6 +148,8 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
         kind,
         words,
         batch,
+        command,
+        commands,
         bytes,
         timeout,
         startedAt: target.turn(),
@@ -156,12 +186,14 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
     kind: RequestKind,
     words: Words,
     batch: ReadonlyArray<Words> | undefined,
-    bytes: boolean
+    bytes: boolean,
+    command: Command<unknown> | undefined,
+    commands: Typed
   ): Effect.Effect<A, HitlessError> =>
     Effect.withFiber((fiber) => {
       const timeout = timeOf(fiber)
       if (timeout === undefined) return noTime(kind, words)
-      const running = request<A>(kind, words, batch, bytes, timeout)
+      const running = request<A>(kind, words, batch, bytes, timeout, command, commands)
       return isTraced(fiber) ? spanned(running, kind, words, batch) : running
     })
 
@@ -172,10 +204,14 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
       return Effect.catch(run(timeout), locate)
     })
 
-  const wait = <A>(words: Words, bytes: boolean): Effect.Effect<A, HitlessError> =>
+  const wait = <A>(
+    words: Words,
+    bytes: boolean,
+    command: Command<unknown> | undefined
+  ): Effect.Effect<A, HitlessError> =>
     timed(String(words[0]), (timeout) =>
       Effect.withFiber((fiber) => {
-        const running = block(words, bytes, timeout) as Effect.Effect<A, HitlessError>
+        const running = block(words, bytes, timeout, command) as Effect.Effect<A, HitlessError>
         return isTraced(fiber) ? spanned(running, "command", words, undefined) : running
       }))
 
@@ -185,17 +221,41 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
     const refusal = refusalOf(words, isShared)
     if (refusal !== undefined) return refuse(refusal)
     takeBytes(words)
-    return blocksFor(words) === 0 ? submit("command", words, undefined, bytes) : wait(words, bytes)
+    return isBlocking(words, undefined)
+      ? wait(words, bytes, undefined)
+      : submit("command", words, undefined, bytes, undefined, undefined)
+  }
+
+  const runOther = <A>(command: Command<A>): Effect.Effect<A, HitlessError> => {
+    if (!(command instanceof Command)) return refuse(refused("", "what `run` was given is no command of `Commands`"))
+    const refusal = refusalOfTyped(command, isShared)
+    if (refusal !== undefined) return refuse(refusal)
+    const words = Array.from(command.words)
+    takeBytes(words)
+    return isBlocking(words, command)
+      ? wait(words, command.bytes, command)
+      : submit("command", words, undefined, command.bytes, command, undefined)
   }
 
   return {
-    send: (args, bytes) => isPlain(args) ? submit("command", args as Words, undefined, bytes) : sendOther(args, bytes),
+    send: (args, bytes) =>
+      isPlain(args)
+        ? submit("command", args as Words, undefined, bytes, undefined, undefined)
+        : sendOther(args, bytes),
+    run: (command) =>
+      command instanceof Command && command.isKnown && !command.blocking && arePlain(command.words)
+        ? submit("command", command.words, undefined, command.bytes, command, undefined)
+        : runOther(command),
     batch: (kind, commands) => {
       const taken = takeBatch(kind, commands, isShared)
-      if (!Array.isArray(taken)) return refuse(taken)
-      if (taken.length === 0) return Effect.succeed([])
-      const batch = kind === "pipeline" ? taken : [multi, ...taken, exec]
-      return submit(kind, batch[0], batch, false)
+      if (taken instanceof HitlessError) return refuse(taken)
+      if (taken.batch.length === 0) return Effect.succeed([])
+      const [batch, typed] = kind === "pipeline"
+        ? [taken.batch, taken.typed]
+        : [[multi, ...taken.batch, exec], [undefined, ...taken.typed, undefined]]
+      const isTyped = typed.some((command) => command !== undefined)
+      const bytes = typed.some((command) => command?.bytes === true)
+      return submit(kind, batch[0], batch, bytes, undefined, isTyped ? typed : undefined)
     },
     timed,
     request

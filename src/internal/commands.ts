@@ -234,6 +234,15 @@ export const flawOf = (word: unknown): string | undefined => {
   }
 }
 
+/** Why a command may not be sent because of its arguments, `undefined` when they are some. @internal */
+export const refusalOfArguments = (words: Words): HitlessError | undefined => {
+  for (let i = 1; i < words.length; i++) {
+    const flaw = flawOf(words[i])
+    if (flaw !== undefined) return refused(String(words[0]).toWellFormed(), `argument ${i} ${flaw}`)
+  }
+  return undefined
+}
+
 /**
  * Why a command may not be sent, `undefined` when it may. On a reserved connection (`shared: false`) its user may change
  * its state, and has to change it back: Effect's `Redis` gives a healthy one to the next user.
@@ -243,10 +252,8 @@ export const flawOf = (word: unknown): string | undefined => {
 export const refusalOf = (words: Words, shared: boolean): HitlessError | undefined => {
   const name = words[0]
   if (typeof name !== "string" || name === "") return refused("", "a command has no name")
-  for (let i = 1; i < words.length; i++) {
-    const flaw = flawOf(words[i])
-    if (flaw !== undefined) return refused(name.toWellFormed(), `argument ${i} ${flaw}`)
-  }
+  const flaw = refusalOfArguments(words)
+  if (flaw !== undefined) return flaw
   const verdict = verdictOf(name)
   if (verdict === "send" || verdict === "blocking") return undefined
   if (verdict !== "container") return refusalBy(verdict, name, shared)
@@ -275,8 +282,11 @@ export const statefulName = (words: Words): string | undefined => {
  *
  * @internal
  */
-export const isPlain = (words: ReadonlyArray<unknown>): boolean => {
-  if (verdicts.get(words[0] as string) !== "send") return false
+export const isPlain = (words: ReadonlyArray<unknown>): boolean =>
+  verdicts.get(words[0] as string) === "send" && arePlain(words)
+
+/** Whether the arguments are text and numbers alone. @internal */
+export const arePlain = (words: ReadonlyArray<unknown>): boolean => {
   for (let i = 1; i < words.length; i++) {
     const word = words[i]
     if (typeof word === "string" ? !word.isWellFormed() : typeof word !== "number") return false

@@ -6,6 +6,7 @@
  * facts.
  */
 import * as Result from "effect/Result"
+import type { Command } from "../commands/command.ts"
 import {
   AuthenticationFailed,
   Closed,
@@ -57,7 +58,7 @@ export interface Facts {
   /** Whether another connection, or another time on this one, can have it: what did not run is sent again there. */
   readonly canResend: boolean
   /** Whether a command may run twice; never throws. */
-  readonly mayRepeat: (words: Words) => boolean
+  readonly mayRepeat: (words: Words, command: Command<unknown> | undefined) => boolean
   /** 0.8 to 1.2, so that those who were refused together do not come back together. */
   readonly jitter: number
 }
@@ -131,12 +132,16 @@ const lost = (
   { cause, isPoison, site: { address: endpoint } }: Extract<Event, { readonly _tag: "Lost" }>,
   { canResend, isClosing, mayRepeat, window }: Facts
 ): Outcome => {
-  const { batch, mayHaveExecuted, name: command, words } = request
+  const { batch, commands, mayHaveExecuted, name: command, words } = request
   if (isClosing) return failed(new Closed({ command, mayHaveExecuted }))
   if (canResend && request.state === "Waiting") return atOnce
   const isViolation = cause._tag === "ProtocolViolation"
   // A reply that is no RESP would be no better the second time.
-  if (canResend && !isViolation && !isPoison && (batch ?? [words]).every(mayRepeat)) return inTurn
+  const isRepeatable = () =>
+    batch === undefined
+      ? mayRepeat(words, request.command)
+      : batch.every((words, index) => mayRepeat(words, commands?.[index]))
+  if (canResend && !isViolation && !isPoison && isRepeatable()) return inTurn
   const detail = "detail" in cause ? cause.detail : cause.message
   const site = {
     endpoint,

@@ -4,15 +4,19 @@
  * Which errors prove that nothing ran is in `refusals`; what becomes of a request because of its replies is `outcome`'s.
  */
 import * as Result from "effect/Result"
+import type { Command } from "../commands/command.ts"
+import { Mismatch } from "../commands/decode.ts"
 import {
   didNotRunCodes,
   HitlessError,
   ProtocolViolation,
   ServerReplied,
   TransactionAborted,
+  UnexpectedReply,
   unreadableCode
 } from "../HitlessError.ts"
 import { ErrorReply, Unreadable } from "../Resp.ts"
+import { kindOf } from "./causes.ts"
 import { hasLostSession, mayHaveRun, wasNotBegun } from "./refusals.ts"
 import type { Request, Site, Words } from "./request.ts"
 
@@ -86,17 +90,73 @@ export const withErrors = ({ batch, kind, name, replies }: Request, value: unkno
   )
 }
 
-const toResults = (
-  values: ReadonlyArray<unknown>,
-  commands: ReadonlyArray<Words>,
-  site: Site,
-  replayed: boolean
-): Array<Result.Result<unknown, HitlessError>> =>
-  values.map((value, index) => {
-    if (!(value instanceof ErrorReply)) return Result.succeed(value)
-    const command = String(commands[index][0])
-    return Result.fail(serverReplied(value, command, site, replayed || mayHaveRun(value, command)))
+// ----- typed -----
+
+const unexpected = ({ words: [name] }: Command<unknown>, thrown: unknown, site: Site): HitlessError =>
+  new HitlessError({
+    reason: new UnexpectedReply({
+      command: String(name),
+      endpoint: site.address,
+      detail: thrown instanceof Mismatch ? thrown.detail : `what decodes it threw ${kindOf(thrown)}`,
+      mayHaveExecuted: true
+    })
   })
+
+/**
+ * Ends a request of one command with its reply, which is no error.
+ *
+ * @internal
+ */
+export const answer = (request: Request, value: unknown, site: Site): void => {
+  const { command } = request
+  if (command === undefined) return request.succeed(value)
+  let decoded: unknown
+  try {
+    decoded = command.decode(value, site.protocol)
+  } catch (thrown) {
+    return request.fail(unexpected(command, thrown, site))
+  }
+  request.succeed(decoded)
+}
+
+const utf8 = new TextDecoder()
+
+/** A reply that was read as bytes because of others in the same transaction. Arrays and objects are reused. */
+const asText = (value: unknown): unknown => {
+  if (value instanceof Uint8Array) return utf8.decode(value)
+  if (typeof value !== "object" || value === null || value instanceof HitlessError) return value
+  if (value instanceof Map) return new Map(Array.from(value, ([key, one]) => [key, asText(one)]))
+  const entries = value as Record<string, unknown>
+  for (const key of Object.keys(entries)) entries[key] = asText(entries[key])
+  return value
+}
+
+// ----- batches -----
+
+/** What each command of a batch is answered with; `first` is where the first one stands in it. */
+const toResults = (
+  { bytes, commands, kind, replayed }: Request,
+  batch: ReadonlyArray<Words>,
+  first: number,
+  values: ReadonlyArray<unknown>,
+  site: Site
+): Array<Result.Result<unknown, HitlessError>> => {
+  const wereBytes = kind === "transaction" && bytes
+  return values.map((value, index) => {
+    if (value instanceof ErrorReply) {
+      const command = String(batch[first + index][0])
+      return Result.fail(serverReplied(value, command, site, replayed || mayHaveRun(value, command)))
+    }
+    const command = commands?.[first + index]
+    const reply = wereBytes && command?.bytes !== true ? asText(value) : value
+    if (command === undefined) return Result.succeed(reply)
+    try {
+      return Result.succeed(command.decode(reply, site.protocol))
+    } catch (thrown) {
+      return Result.fail(unexpected(command, thrown, site))
+    }
+  })
+}
 
 // ----- transactions -----
 
@@ -152,9 +212,8 @@ const transactionMeaning = (
   // Without MULTI no command was sent.
   if (multi instanceof ErrorReply) return Result.fail(serverReplied(multi, "MULTI", site, request.replayed))
   const exec = replies[replies.length - 1]
-  const commands = batch.slice(1, -1)
-  if (Array.isArray(exec) && exec.length === commands.length) {
-    return Result.succeed(toResults(exec, commands, site, request.replayed))
+  if (Array.isArray(exec) && exec.length === batch.length - 2) {
+    return Result.succeed(toResults(request, batch, 1, exec, site))
   }
   if (exec instanceof Unreadable) return Result.fail(serverReplied(exec, "EXEC", site))
   if (wasDiscarded(replies)) {
@@ -218,7 +277,7 @@ export const resultOf = (request: Request, value: unknown, site: Site): Result.R
     case "transaction":
       return transactionMeaning(request, batch, replies, site)
     case "pipeline":
-      return Result.succeed(toResults(replies, batch, site, request.replayed))
+      return Result.succeed(toResults(request, batch, 0, replies, site))
     default:
       return Result.succeed(replies)
   }

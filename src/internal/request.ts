@@ -11,6 +11,7 @@
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Exit from "effect/Exit"
+import type { Command } from "../commands/command.ts"
 import type { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
 import { located } from "./printing.ts"
@@ -27,6 +28,7 @@ export interface Site {
   readonly address: string
   /** Whether what answers there is no database. */
   readonly isSentinel?: boolean
+  readonly protocol: 2 | 3
 }
 
 /** Called when a request is over, synchronously; `exit` is `undefined` when nobody waited any more. @internal */
@@ -95,7 +97,11 @@ export interface Asked {
   /** The words of a single command, or of a batch's first. */
   readonly words: Words
   readonly batch: ReadonlyArray<Words> | undefined
-  /** Whether blobs are answered as bytes. */
+  /** What makes a value of the reply, where it is a typed command. */
+  readonly command?: Command<unknown> | undefined
+  /** The same for each of a batch, where one of them is typed. */
+  readonly commands?: ReadonlyArray<Command<unknown> | undefined> | undefined
+  /** Whether blobs are answered as bytes; in a pipeline of typed commands each says so itself. */
   readonly bytes: boolean
   /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
   readonly timeout: number
@@ -117,6 +123,8 @@ export class Request extends Effectable.Class<void> {
   readonly kind: Asked["kind"]
   readonly words: Asked["words"]
   readonly batch: Asked["batch"]
+  readonly command: Asked["command"]
+  readonly commands: Asked["commands"]
   /** How many commands it is, and so how many replies it is owed; a connection's own question counts as none. */
   readonly size: number
   /** About how many bytes its words take. */
@@ -137,12 +145,14 @@ export class Request extends Effectable.Class<void> {
   promised = 0
   private readonly resume: Asked["resume"]
 
-  constructor({ batch, bytes, kind, owner, resume, startedAt, timeout, words }: Asked) {
+  constructor({ batch, bytes, command, commands, kind, owner, resume, startedAt, timeout, words }: Asked) {
     super()
     this.owner = owner
     this.kind = kind
     this.words = words
     this.batch = batch
+    this.command = command
+    this.commands = commands
     this.size = batch !== undefined ? batch.length : kind === "own" ? 0 : 1
     this.weight = kind === "own" ? 0 : batch === undefined ? weightOf(words) : weightOfBatch(batch)
     this.bytes = bytes
@@ -153,6 +163,13 @@ export class Request extends Effectable.Class<void> {
 
   get name(): string {
     return nameOf(this.kind, this.words)
+  }
+
+  /** Whether the blobs of its next reply are read as bytes. */
+  get takesBytes(): boolean {
+    return this.commands === undefined || this.kind === "transaction"
+      ? this.bytes
+      : this.commands[this.replies?.length ?? 0]?.bytes === true
   }
 
   /** Whether a server may have run it, as far as is known without an answer. */

@@ -17,7 +17,7 @@ import { passingRefusal } from "../../src/internal/replies.ts"
 import { Request, type RequestKind, type Words } from "../../src/internal/request.ts"
 import { ErrorReply } from "../../src/Resp.ts"
 
-const site = { address: "a:1" }
+const site = { address: "a:1", protocol: 3 as const }
 
 const nobody = { onReplied: () => {}, onFailed: () => {}, onThrown: () => {}, onSettled: undefined }
 
@@ -41,7 +41,7 @@ const request = (kind: RequestKind, state: State, ...commands: ReadonlyArray<Wor
   })
   if (state === "written" || state === "sent again") made.state = "Written"
   if (state === "sent again") made.replayed = true
-  if (state === "refused before") made.refusal = { value: loading, site: { address: "b:1" } }
+  if (state === "refused before") made.refusal = { value: loading, site: { address: "b:1", protocol: 3 as const } }
   return made
 }
 

@@ -13,7 +13,7 @@ import { ErrorReply } from "../../src/Resp.ts"
 import { answerRequest } from "../support/requests.ts"
 
 describe("Request", () => {
-  const site = { address: "a:1" }
+  const site = { address: "a:1", protocol: 3 as const }
 
   /** A request, and everything that its owner and the one who waits were told. */
   const make = (kind: RequestKind, words: Words, batch?: ReadonlyArray<Words>) => {
