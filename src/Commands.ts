@@ -15,6 +15,8 @@
 
 export * from "./commands/bitmaps.ts"
 export { type Bytes, bytes } from "./commands/bytes.ts"
+export * from "./commands/clients.ts"
+export * from "./commands/cluster.ts"
 export type { Command, Decode, KeyValues, OneOrMore, ScanOptions } from "./commands/command.ts"
 export {
   fromNodeRedis,
@@ -24,8 +26,17 @@ export {
   type NodeRedisReply
 } from "./commands/custom.ts"
 export type { Cursor, Scored } from "./commands/decode.ts"
+export * from "./commands/geo.ts"
 export * from "./commands/hashes.ts"
 export * from "./commands/hyperLogLog.ts"
 export * from "./commands/keys.ts"
+export * from "./commands/lists.ts"
+export * from "./commands/pubSub.ts"
+export * from "./commands/scripting.ts"
+export * from "./commands/server.ts"
+export * from "./commands/sets.ts"
+export * from "./commands/sortedSets.ts"
+export * from "./commands/streams.ts"
 export * from "./commands/strings.ts"
 export type { Expiration, Instant } from "./commands/time.ts"
+export * from "./commands/vectorSets.ts"
