@@ -18,6 +18,7 @@ export { type Bytes, bytes } from "./commands/bytes.ts"
 export * from "./commands/clients.ts"
 export * from "./commands/cluster.ts"
 export type { Command, Decode, KeyValues, OneOrMore, ScanOptions } from "./commands/command.ts"
+export * from "./commands/consumerGroups.ts"
 export {
   fromNodeRedis,
   make,
@@ -25,7 +26,7 @@ export {
   type NodeRedisDefinition,
   type NodeRedisReply
 } from "./commands/custom.ts"
-export type { Cursor, Scored } from "./commands/decode.ts"
+export type { Cursor, Scored, Text } from "./commands/decode.ts"
 export * from "./commands/geo.ts"
 export * from "./commands/hashes.ts"
 export * from "./commands/hyperLogLog.ts"
@@ -36,6 +37,15 @@ export * from "./commands/scripting.ts"
 export * from "./commands/server.ts"
 export * from "./commands/sets.ts"
 export * from "./commands/sortedSets.ts"
+export type {
+  Deletion,
+  DeletionPolicy,
+  StreamEntries,
+  StreamEntry,
+  StreamId,
+  StreamPosition,
+  XReadOptions
+} from "./commands/streamEntries.ts"
 export * from "./commands/streams.ts"
 export * from "./commands/strings.ts"
 export type { Expiration, Instant } from "./commands/time.ts"

@@ -125,7 +125,7 @@ export interface ClientKillFilter {
   readonly USER?: string | undefined
   /** Whether the connection that asks is spared, as it is by default. */
   readonly SKIPME?: boolean | undefined
-  /** Only those that are older, in whole seconds. Redis 7.4, Valkey 8.1. */
+  /** Only those that are older, in whole seconds. Redis 7.4, Valkey 8. */
   readonly MAXAGE?: Duration.Input | undefined
 }
 
@@ -226,9 +226,12 @@ export const clientUnpause = (): Command<"OK"> => write(["CLIENT", "UNPAUSE"], o
 export const echo = (message: Arg): Command<string> => read(["ECHO", message], blob, noKeys)
 
 /**
- * Whether the server answers: `"PONG"`, or the message.
+ * Whether the server answers: with `"PONG"`, or the message.
  *
  * @category clients
  * @since 0.1.0
  */
-export const ping = (message?: Arg): Command<string> => read(["PING", ...optional(message)], blob, noKeys)
+export const ping: {
+  (): Command<"PONG">
+  (message: Arg): Command<string>
+} = (message?: Arg): Command<never> => read(["PING", ...optional(message)], blob as () => never, noKeys)

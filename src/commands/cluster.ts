@@ -5,7 +5,7 @@
  */
 import type { Arg } from "../Resp.ts"
 import { type Command, noKeys, read, secondKey } from "./command.ts"
-import { blob, blobs, integer, listOf, record, recordOf, text, tuple } from "./decode.ts"
+import { blob, blobs, integer, listOf, ownText, record, recordOf, type Text, text, tuple } from "./decode.ts"
 
 /**
  * How many other nodes say that a node fails.
@@ -40,7 +40,7 @@ export const clusterGetKeysInSlot = (slot: number, count: number): Command<Array
  * @category cluster
  * @since 0.1.0
  */
-export const clusterInfo = (): Command<string> => read(["CLUSTER", "INFO"], blob, noKeys)
+export const clusterInfo = (): Command<Text> => read(["CLUSTER", "INFO"], ownText, noKeys)
 
 /**
  * The slot of a key.
@@ -65,6 +65,8 @@ export interface ClusterLink {
   readonly "send-buffer-used": number
 }
 
+const link = (reply: unknown) => recordOf(reply, (value, name) => name === "direction" ? text(value) : value)
+
 /**
  * The connections of this node to others.
  *
@@ -72,7 +74,7 @@ export interface ClusterLink {
  * @since 0.1.0
  */
 export const clusterLinks = (): Command<Array<ClusterLink>> =>
-  read(["CLUSTER", "LINKS"], (reply) => listOf(reply, record as (reply: unknown) => never), noKeys)
+  read(["CLUSTER", "LINKS"], (reply) => listOf(reply, link as (reply: unknown) => never), noKeys)
 
 /**
  * The id of this node.
@@ -96,7 +98,7 @@ export const clusterMyShardId = (): Command<string> => read(["CLUSTER", "MYSHARD
  * @category cluster
  * @since 0.1.0
  */
-export const clusterNodes = (): Command<string> => read(["CLUSTER", "NODES"], blob, noKeys)
+export const clusterNodes = (): Command<Text> => read(["CLUSTER", "NODES"], ownText, noKeys)
 
 /**
  * The replicas of a node, as lines of text.

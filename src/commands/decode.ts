@@ -50,6 +50,17 @@ export const text = (reply: unknown): string => {
 
 // ----- one value -----
 
+/**
+ * Words of the server's own, which `bytes` leaves text: any string.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Text = Capitalize<string> | Uncapitalize<string>
+
+/** @internal */
+export const ownText = text as (reply: unknown) => Text
+
 /** @internal */
 export const raw = (reply: unknown): unknown => reply
 
@@ -157,7 +168,7 @@ export const pairsOf = <A>(reply: unknown, pair: (first: unknown, second: unknow
 export const recordOf = <A>(reply: unknown, value: (reply: unknown, key: string) => A): Record<string, A> => {
   const record: Record<string, A> = Object.create(null)
   pairsOf(reply, (key, one) => {
-    const name = text(key)
+    const name = typeof key === "number" ? String(key) : text(key)
     record[name] = value(one, name)
   })
   return record

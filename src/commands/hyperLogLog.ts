@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import type { Arg } from "../Resp.ts"
-import { allKeys, type Command, many, type OneOrMore, write } from "./command.ts"
+import { allKeys, type Command, many, type OneOrMore, read, write } from "./command.ts"
 import { bit, integer, ok } from "./decode.ts"
 
 /**
@@ -17,12 +17,12 @@ export const pfAdd = (key: Arg, elements: OneOrMore<Arg> = []): Command<0 | 1> =
   write(["PFADD", key, ...many(elements)], bit)
 
 /**
- * About how many different elements there are, in all of the keys together. It may write what it has counted.
+ * About how many different elements there are, in all of the keys together. O(n) for several.
  *
  * @category hyperLogLog
  * @since 0.1.0
  */
-export const pfCount = (keys: OneOrMore<Arg>): Command<number> => write(["PFCOUNT", ...many(keys)], integer, allKeys)
+export const pfCount = (keys: OneOrMore<Arg>): Command<number> => read(["PFCOUNT", ...many(keys)], integer, allKeys)
 
 /**
  * Puts the elements of several keys together in one.

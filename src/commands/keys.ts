@@ -401,7 +401,7 @@ export const sortStore = (source: Arg, destination: Arg, options: SortOptions = 
  * @category keys
  * @since 0.1.0
  */
-export const touch = (keys: OneOrMore<Arg>): Command<number> => write(["TOUCH", ...many(keys)], integer, allKeys)
+export const touch = (keys: OneOrMore<Arg>): Command<number> => read(["TOUCH", ...many(keys)], integer, allKeys)
 
 /**
  * How long a key still has, in seconds; -1 for ever, -2 without the key.

@@ -7,6 +7,7 @@ import type * as Duration from "effect/Duration"
 import type { Arg } from "../Resp.ts"
 import {
   type Command,
+  flag,
   type KeyValues,
   many,
   noKeys,
@@ -30,9 +31,11 @@ import {
   listOf,
   mismatch,
   ok,
+  ownText,
   pairsOf,
   record,
   recordOf,
+  type Text,
   text,
   tuple
 } from "./decode.ts"
@@ -86,8 +89,8 @@ export const save = (): Command<"OK"> => write(["SAVE"], ok, noKeys)
  * @category server
  * @since 0.1.0
  */
-export const bgSave = (options: { readonly SCHEDULE?: boolean | undefined } = {}): Command<string> =>
-  write(["BGSAVE", ...(options.SCHEDULE === true ? ["SCHEDULE"] : [])], blob, noKeys)
+export const bgSave = (options: { readonly SCHEDULE?: boolean | undefined } = {}): Command<Text> =>
+  write(["BGSAVE", ...flag("SCHEDULE", options.SCHEDULE)], ownText, noKeys)
 
 /**
  * Begins to write its log of commands anew, in the background.
@@ -95,7 +98,7 @@ export const bgSave = (options: { readonly SCHEDULE?: boolean | undefined } = {}
  * @category server
  * @since 0.1.0
  */
-export const bgRewriteAof = (): Command<string> => write(["BGREWRITEAOF"], blob, noKeys)
+export const bgRewriteAof = (): Command<Text> => write(["BGREWRITEAOF"], ownText, noKeys)
 
 /**
  * When the data was last written to disk, in seconds since 1970.
@@ -134,7 +137,7 @@ export const waitAof = (
  * @category server
  * @since 0.1.0
  */
-export const info = (section?: string): Command<string> => read(["INFO", ...optional(section)], blob, noKeys)
+export const info = (section?: string): Command<Text> => read(["INFO", ...optional(section)], ownText, noKeys)
 
 /**
  * A picture, and the version.
@@ -142,8 +145,8 @@ export const info = (section?: string): Command<string> => read(["INFO", ...opti
  * @category server
  * @since 0.1.0
  */
-export const lolwut = (version?: number, ...args: ReadonlyArray<number>): Command<string> =>
-  read(["LOLWUT", ...option("VERSION", version), ...args], blob, noKeys)
+export const lolwut = (version?: number, ...args: ReadonlyArray<number>): Command<Text> =>
+  read(["LOLWUT", ...option("VERSION", version), ...args], ownText, noKeys)
 
 /**
  * What the server is: a master with its replicas, a replica with its master, or a sentinel.
@@ -216,7 +219,7 @@ export const time = (): Command<[seconds: `${number}`, microseconds: `${number}`
  * @category server
  * @since 0.1.0
  */
-export const memoryDoctor = (): Command<string> => read(["MEMORY", "DOCTOR"], blob, noKeys)
+export const memoryDoctor = (): Command<Text> => read(["MEMORY", "DOCTOR"], ownText, noKeys)
 
 /**
  * What its allocator tells.
@@ -224,7 +227,7 @@ export const memoryDoctor = (): Command<string> => read(["MEMORY", "DOCTOR"], bl
  * @category server
  * @since 0.1.0
  */
-export const memoryMallocStats = (): Command<string> => read(["MEMORY", "MALLOC-STATS"], blob, noKeys)
+export const memoryMallocStats = (): Command<Text> => read(["MEMORY", "MALLOC-STATS"], ownText, noKeys)
 
 /**
  * Gives memory back to the system.
@@ -272,7 +275,7 @@ export const memoryUsage = (
  * @category server
  * @since 0.1.0
  */
-export const latencyDoctor = (): Command<string> => read(["LATENCY", "DOCTOR"], blob, noKeys)
+export const latencyDoctor = (): Command<Text> => read(["LATENCY", "DOCTOR"], ownText, noKeys)
 
 /**
  * A picture of the latency of an event, such as `command`.
@@ -280,7 +283,7 @@ export const latencyDoctor = (): Command<string> => read(["LATENCY", "DOCTOR"], 
  * @category server
  * @since 0.1.0
  */
-export const latencyGraph = (event: string): Command<string> => read(["LATENCY", "GRAPH", event], blob, noKeys)
+export const latencyGraph = (event: string): Command<Text> => read(["LATENCY", "GRAPH", event], ownText, noKeys)
 
 /**
  * How often a command was called, and how often it took at most so many microseconds.
@@ -468,6 +471,13 @@ export const moduleList = (): Command<Array<ModuleInfo>> =>
  */
 export const commandCount = (): Command<number> => read(["COMMAND", "COUNT"], integer, noKeys)
 
+const commandDoc = (reply: unknown): Record<string, unknown> =>
+  recordOf(
+    reply,
+    (value, name) =>
+      name === "arguments" ? listOf(value, commandDoc) : name === "subcommands" ? recordOf(value, commandDoc) : value
+  )
+
 /**
  * What the server tells about commands, by the server's own names: all, or those that are named.
  *
@@ -475,7 +485,7 @@ export const commandCount = (): Command<number> => read(["COMMAND", "COUNT"], in
  * @since 0.1.0
  */
 export const commandDocs = (commands: OneOrMore<string> = []): Command<Record<string, Record<string, unknown>>> =>
-  read(["COMMAND", "DOCS", ...many(commands)], (reply) => recordOf(reply, record), noKeys)
+  read(["COMMAND", "DOCS", ...many(commands)], (reply) => recordOf(reply, commandDoc), noKeys)
 
 /**
  * The keys of a command, as the server finds them; an error where it has none.
@@ -595,8 +605,8 @@ export const aclCat = (category?: string): Command<Array<string>> =>
  * @category server
  * @since 0.1.0
  */
-export const aclDryRun = (user: string, words: ReadonlyArray<Arg>): Command<string> =>
-  read(["ACL", "DRYRUN", user, ...words], blob, noKeys)
+export const aclDryRun = (user: string, words: ReadonlyArray<Arg>): Command<Text> =>
+  read(["ACL", "DRYRUN", user, ...words], ownText, noKeys)
 
 /**
  * A password from the server's source of chance, of 256 bits unless said otherwise.

@@ -182,6 +182,14 @@ export const vInfo = (key: Arg): Command<VectorSetInfo | null> =>
   read(["VINFO", key], (reply) => reply === null ? null : record(reply) as unknown as VectorSetInfo)
 
 /**
+ * Whether there is an element.
+ *
+ * @category vectorSets
+ * @since 0.1.0
+ */
+export const vIsMember = (key: Arg, element: Arg): Command<boolean> => read(["VISMEMBER", key, element], boolean)
+
+/**
  * The neighbours of an element, by level from the highest to the lowest; `null` without it.
  *
  * @category vectorSets
@@ -258,7 +266,7 @@ export const vSetAttr = (
 export interface VSimOptions {
   /** 10 by default. */
   readonly COUNT?: number | undefined
-  /** Only what is at most so far away, from 0 to 1. Redis 8.2. */
+  /** Only what is at most so far away, from 0 to 1. */
   readonly EPSILON?: number | undefined
   readonly EF?: number | undefined
   /** An expression over the attributes, such as `.year > 1980`. */

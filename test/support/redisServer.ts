@@ -51,9 +51,9 @@ const accepting = (socketPath: string): Effect.Effect<void> =>
     Effect.orDie
   )
 
-/** Starts a server without persistence; `args` are added to its command line. */
+/** Starts a server without persistence, the one of all tests or another; `args` are added to its command line. */
 export const startRedis = (
-  options: { readonly port?: number; readonly args?: ReadonlyArray<string> } = {}
+  options: { readonly port?: number; readonly args?: ReadonlyArray<string>; readonly program?: string } = {}
 ): Effect.Effect<RedisServer, never, Scope.Scope> =>
   Effect.gen(function*() {
     const folder = mkdtempSync(join(tmpdir(), "hitless-redis-"))
@@ -62,7 +62,7 @@ export const startRedis = (
     const socketPath = join(folder, "redis.sock")
     const child = yield* running(() =>
       spawn(
-        inject("redisServer"),
+        options.program ?? inject("redisServer"),
         `--port ${port} --bind 127.0.0.1 --appendonly no --dir ${folder} --unixsocket ${socketPath} --loglevel warning`
           .split(" ").concat("--save", "", options.args ?? []),
         { stdio: "ignore" }
