@@ -73,6 +73,8 @@ const shape = (value: unknown): unknown =>
     ? value.slice(0, 1).map(shape)
     : isRecord(value)
     ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, shape(one)]))
+    : value instanceof Uint8Array
+    ? "bytes"
     : typeof value
 
 const written = (words: ReadonlyArray<Arg>): ReadonlyArray<string> =>
@@ -167,6 +169,7 @@ const checkReply = Effect.fnUntraced(function*(
   node: NodeClient,
   protocol: 2 | 3,
   facts: Facts,
+  bytesOf: Map<Case, string>,
   name: string,
   one: Case,
   report: Report
@@ -187,6 +190,10 @@ const checkReply = Effect.fnUntraced(function*(
     yield* prepare(redis, one, facts)
     const bytes = yield* Effect.result(redis.run(Commands.bytes(made(name, one))))
     const read = outcome(Result.mapBoth(bytes, { onSuccess: asText, onFailure: ({ message }) => message }), one)
+    const kinds = JSON.stringify(shape(Result.getOrUndefined(bytes)))
+    const before = bytesOf.get(one)
+    if (before !== undefined && before !== kinds) report("bytes in RESP3 and RESP2", before, kinds)
+    bytesOf.set(one, kinds)
     const text = outcome(ours, one)
     if (JSON.stringify(read) !== JSON.stringify(text)) report(`bytes in RESP${protocol}`, read, text)
   }
@@ -207,6 +214,8 @@ const suite = (program: string, args: ReadonlyArray<string>, isOfServer: (one: C
   Effect.gen(function*() {
     const server = yield* startRedis({ program, args })
     const problems: Array<unknown> = []
+    /** What kind of value each is as bytes. */
+    const bytesOf = new Map<Case, string>()
     for (const protocol of [3, 2] as const) {
       const redis = yield* connect(server, { protocol })
       if (args.length > 0) yield* joinCluster(redis)
@@ -219,7 +228,7 @@ const suite = (program: string, args: ReadonlyArray<string>, isOfServer: (one: C
             checkWords(name, one, report)
             yield* checkTraits(redis, name, one, report)
           }
-          yield* checkReply(redis, node, protocol, facts, name, one, report)
+          yield* checkReply(redis, node, protocol, facts, bytesOf, name, one, report)
         }
       }
     }

@@ -15,7 +15,7 @@ import type { Command } from "./command.ts"
 export type Bytes<A> = unknown extends A ? A
   : A extends string ? (string extends A ? Uint8Array : A)
   : A extends number | bigint | boolean | null | undefined | Uint8Array ? A
-  : { readonly [K in keyof A]: Bytes<A[K]> }
+  : { [K in keyof A]: Bytes<A[K]> }
 
 /**
  * The same command with its values as `Uint8Array`: `bytes(get("k"))`, for what is no text.

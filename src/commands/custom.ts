@@ -54,29 +54,8 @@ export const make = <A>(
 
 // ----- node-redis -----
 
-/**
- * What a command definition of node-redis writes its words to.
- *
- * @category models
- * @since 0.1.0
- */
-export interface NodeRedisParser {
-  readonly redisArgs: ReadonlyArray<Arg>
-  readonly keys: ReadonlyArray<Arg>
-  readonly firstKey: Arg | undefined
-  /** What the definition keeps from its arguments for its reply. */
-  preserve: unknown
-  readonly push: (...words: ReadonlyArray<Arg>) => unknown
-  readonly pushVariadic: (words: OneOrMore<Arg>) => unknown
-  readonly pushVariadicWithLength: (words: OneOrMore<Arg>) => unknown
-  readonly pushVariadicNumber: (words: OneOrMore<number>) => unknown
-  readonly pushKey: (key: Arg) => unknown
-  readonly pushKeys: (keys: OneOrMore<Arg>) => unknown
-  readonly pushKeysLength: (keys: OneOrMore<Arg>) => unknown
-}
-
 /** How a definition makes its reply, for one protocol. */
-type Transform<R> = (reply: never, preserve?: never, typeMapping?: never) => R
+type Transform<R> = (reply: never, preserve: never, typeMapping: never) => R
 
 /**
  * A command definition of node-redis and its packages, as far as it is needed. `redis` itself is not.
@@ -84,7 +63,7 @@ type Transform<R> = (reply: never, preserve?: never, typeMapping?: never) => R
  * @category models
  * @since 0.1.0
  */
-export interface NodeRedisDefinition<Args extends ReadonlyArray<never>, R> {
+export interface NodeRedisDefinition<Args extends ReadonlyArray<unknown>, R> {
   readonly IS_READ_ONLY?: boolean
   parseCommand(this: void, parser: never, ...args: Args): void
   readonly transformReply: Transform<R> | {
@@ -105,9 +84,11 @@ export type NodeRedisReply<R> = unknown extends R ? R
   : R extends Map<infer K, infer V> ? Map<NodeRedisReply<K>, NodeRedisReply<V>>
   : { [K in keyof R]: NodeRedisReply<R[K]> }
 
-class Parser implements NodeRedisParser {
+/** What a definition writes its words to. */
+class Parser {
   readonly redisArgs: Array<Arg> = []
   readonly keys: Array<Arg> = []
+  /** What it keeps from its arguments for its reply. */
   preserve: unknown = undefined
 
   get firstKey(): Arg | undefined {
@@ -150,7 +131,7 @@ class Parser implements NodeRedisParser {
  * @category constructors
  * @since 0.1.0
  */
-export const fromNodeRedis = <Args extends ReadonlyArray<never>, R>(
+export const fromNodeRedis = <Args extends ReadonlyArray<unknown>, R>(
   definition: NodeRedisDefinition<Args, R>
 ): (...args: Args) => Command<NodeRedisReply<R>> => {
   const { IS_READ_ONLY: readOnly = false, parseCommand, transformReply } = definition

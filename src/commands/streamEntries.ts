@@ -6,7 +6,7 @@
 import type * as Duration from "effect/Duration"
 import type { Arg } from "../Resp.ts"
 import { type OneOrMore, option } from "./command.ts"
-import { blob, integers, listOf, pairsOf, record, recordOf, text, tuple } from "./decode.ts"
+import { blob, integers, listOf, ownText, pairsOf, record, recordOf, type Text, text, tuple } from "./decode.ts"
 import { patienceMillis } from "./time.ts"
 
 /**
@@ -35,7 +35,8 @@ export interface StreamEntry {
  * @since 0.1.0
  */
 export interface StreamEntries<Entry = StreamEntry> {
-  readonly name: string
+  /** The key, which must be UTF-8. */
+  readonly name: Text
   readonly messages: Array<Entry>
 }
 
@@ -111,7 +112,7 @@ export const streamsOf = <Entry>(
 ): Array<StreamEntries<Entry>> | null =>
   reply === null
     ? null
-    : pairsOf(reply, (name, messages) => ({ name: name as string, messages: listOf(messages, entry) }))
+    : pairsOf(reply, (name, messages) => ({ name: ownText(name), messages: listOf(messages, entry) }))
 
 /** @internal */
 export const deletions = integers as (reply: unknown) => Array<Deletion>

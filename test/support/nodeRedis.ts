@@ -2,17 +2,23 @@
  * node-redis, as the other one who knows what commands are written and read like.
  */
 import { BasicCommandParser } from "@redis/client/dist/lib/client/parser.js"
-import commands from "@redis/client/dist/lib/commands/index.js"
+import type * as NodeCommands from "@redis/client/dist/lib/commands/index.js"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import { createRequire } from "node:module"
 import { createClient } from "redis"
+
+/** Its definitions; required, since loaders do not agree on what it exports by default. */
+export const { default: nodeCommands } = createRequire(import.meta.url)(
+  "@redis/client/dist/lib/commands/index.js"
+) as typeof NodeCommands.default
 
 interface Definition {
   parseCommand(parser: BasicCommandParser, ...args: ReadonlyArray<unknown>): void
 }
 
-const definitions = commands as unknown as Record<string, Definition>
+const definitions = nodeCommands as unknown as Record<string, Definition>
 
 /** The names of all its commands, without those in capitals. */
 export const nodeNames: ReadonlyArray<string> = Object.keys(definitions).filter((name) => name !== name.toUpperCase())

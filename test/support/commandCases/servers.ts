@@ -41,6 +41,13 @@ export const clients: Cases = {
   ping: [{ args: [] }, { args: ["hello"] }]
 }
 
+const slow = [
+  ["SLOWLOG", "RESET"],
+  ["CONFIG", "SET", "slowlog-log-slower-than", 0],
+  ["GET", "s"],
+  ["CONFIG", "SET", "slowlog-log-slower-than", 10_000]
+] as const
+
 const doc = { random: "it is about now" }
 
 export const server: Cases = {
@@ -86,7 +93,12 @@ export const server: Cases = {
   latencyHistory: [{ args: ["command"], ...doc }],
   latencyLatest: [{ args: [], ...doc }],
   latencyReset: [{ args: ["command"], ...doc }, { args: [], ...doc }],
-  slowLogGet: [{ args: [], node: "none" }, { args: [1], node: "none" }],
+  slowLogGet: [{ args: [], node: "none", setup: slow, random: "times" }, {
+    args: [1],
+    node: "none",
+    setup: slow,
+    random: "times"
+  }],
   slowLogLen: [{ args: [], node: "none" }],
   slowLogReset: [{ args: [], node: "none" }],
   configGet: [{ args: [["maxmemory", "appendonly"]] }, { args: ["maxmemory"] }],
