@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Socket from "effect/socket/Socket"
 import { getHeapStatistics } from "node:v8"
+import * as TypedCommands from "../../src/Commands.ts"
 import * as HitlessRedis from "../../src/HitlessRedis.ts"
 import { OperationDurations } from "../../src/Metrics.ts"
 import * as NodeTransport from "../../src/node/NodeTransport.ts"
@@ -97,7 +98,7 @@ const open = Effect.fnUntraced(function*(variant: Variant, transport: Layer.Laye
     commands: {
       get: (key) => {
         commands++
-        return redis.send("GET", key)
+        return variant.typed ? redis.run(TypedCommands.get(key)) : redis.send("GET", key)
       }
     } as Commands<Effect.Effect<unknown, unknown>>
   }

@@ -35,6 +35,8 @@ export interface Variant {
   readonly maintenance: "disabled" | "enabled" | "auto"
   /** Whether it has `OperationDurations` on. */
   readonly operationDurations: boolean
+  /** Whether its commands are values of `Commands`, and not sent by name. */
+  readonly typed: boolean
   /** Whether all metrics are read once in each of its turns. */
   readonly readMetrics: boolean
 }
@@ -50,7 +52,7 @@ export interface Comparison {
   readonly reach: number | undefined
 }
 
-const disabled: Variant = { maintenance: "disabled", operationDurations: false, readMetrics: false }
+const disabled: Variant = { maintenance: "disabled", operationDurations: false, readMetrics: false, typed: false }
 const auto: Variant = { ...disabled, maintenance: "auto" }
 
 const yardstick: Comparison = {
@@ -81,6 +83,13 @@ export const comparisons: ReadonlyArray<Comparison> = [
     name: "metrics read in each turn, against never",
     without: auto,
     with: { ...auto, readMetrics: true },
+    granted: false,
+    reach: 0.95
+  },
+  {
+    name: "typed commands, against by name",
+    without: auto,
+    with: { ...auto, typed: true },
     granted: false,
     reach: 0.95
   },
