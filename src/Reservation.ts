@@ -522,8 +522,7 @@ export class Reservations {
             undefined,
             bytes,
             time + grace,
-            sliced === undefined ? command : command?.with(waitingFor(command), bytes),
-            undefined
+            sliced === undefined ? command : command?.with(waitingFor(command), bytes)
           ),
           (reply) =>
             sliced !== undefined && (reply === waiting || (command === undefined && reply === null))
@@ -548,7 +547,7 @@ export class Reservations {
       block: (words, bytes, grace, command) =>
         // It is queued, and does not wait.
         lease.isInMulti
-          ? calls.request("command", words, undefined, bytes, grace, command, undefined)
+          ? calls.request("command", words, undefined, bytes, grace, command)
           : this.blockOn(calls, words, bytes, grace, command)
     })
     return calls

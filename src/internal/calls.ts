@@ -13,7 +13,7 @@ import type { Arg } from "../Resp.ts"
 import { arePlain, blocksFor, copyOf, isPlain, refusalOf, refusalOfArguments, refused, takeBytes } from "./commands.ts"
 import { isDurationInput } from "./duration.ts"
 import { located } from "./printing.ts"
-import { nameOf, Request, type RequestKind, type RequestOwner, type Resume, type Words } from "./request.ts"
+import { nameOf, Request, type RequestKind, type RequestOwner, type Resume, type Typed, type Words } from "./request.ts"
 import type { Runtime } from "./runtime.ts"
 import { clientAttributes, isTraced, traced } from "./tracing.ts"
 
@@ -40,9 +40,6 @@ export interface Caller {
   ) => Effect.Effect<unknown, HitlessError>
 }
 
-/** The typed ones of a batch, each at its place; `undefined` where there is none. */
-type Typed = ReadonlyArray<Command<unknown> | undefined> | undefined
-
 /** @internal */
 export interface Calls {
   readonly send: <A>(args: ReadonlyArray<unknown>, bytes: boolean) => Effect.Effect<A, HitlessError>
@@ -63,8 +60,7 @@ export interface Calls {
     batch: ReadonlyArray<Words> | undefined,
     bytes: boolean,
     timeout: number,
-    command: Command<unknown> | undefined,
-    commands: Typed
+    typed: Typed
   ) => Effect.Effect<A, HitlessError>
 }
 
@@ -139,8 +135,7 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
     batch: ReadonlyArray<Words> | undefined,
     bytes: boolean,
     timeout: number,
-    command: Command<unknown> | undefined,
-    commands: Typed
+    typed: Typed
   ): Effect.Effect<A, HitlessError> =>
     Effect.callback<A, HitlessError>((resume) => {
       const request = new Request({
@@ -148,10 +143,9 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
         kind,
         words,
         batch,
-        command,
-        commands,
         bytes,
         timeout,
+        typed,
         startedAt: target.turn(),
         resume: resume as Resume
       })
@@ -187,13 +181,12 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
     words: Words,
     batch: ReadonlyArray<Words> | undefined,
     bytes: boolean,
-    command: Command<unknown> | undefined,
-    commands: Typed
+    typed: Typed
   ): Effect.Effect<A, HitlessError> =>
     Effect.withFiber((fiber) => {
       const timeout = timeOf(fiber)
       if (timeout === undefined) return noTime(kind, words)
-      const running = request<A>(kind, words, batch, bytes, timeout, command, commands)
+      const running = request<A>(kind, words, batch, bytes, timeout, typed)
       return isTraced(fiber) ? spanned(running, kind, words, batch) : running
     })
 
@@ -223,7 +216,7 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
     takeBytes(words)
     return isBlocking(words, undefined)
       ? wait(words, bytes, undefined)
-      : submit("command", words, undefined, bytes, undefined, undefined)
+      : submit("command", words, undefined, bytes, undefined)
   }
 
   const runOther = <A>(command: Command<A>): Effect.Effect<A, HitlessError> => {
@@ -234,17 +227,17 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
     takeBytes(words)
     return isBlocking(words, command)
       ? wait(words, command.bytes, command)
-      : submit("command", words, undefined, command.bytes, command, undefined)
+      : submit("command", words, undefined, command.bytes, command)
   }
 
   return {
     send: (args, bytes) =>
       isPlain(args)
-        ? submit("command", args as Words, undefined, bytes, undefined, undefined)
+        ? submit("command", args as Words, undefined, bytes, undefined)
         : sendOther(args, bytes),
     run: (command) =>
       command instanceof Command && command.isKnown && !command.blocking && arePlain(command.words)
-        ? submit("command", command.words, undefined, command.bytes, command, undefined)
+        ? submit("command", command.words, undefined, command.bytes, command)
         : runOther(command),
     batch: (kind, commands) => {
       const taken = takeBatch(kind, commands, isShared)
@@ -255,7 +248,7 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
         : [[multi, ...taken.batch, exec], [undefined, ...taken.typed, undefined]]
       const isTyped = typed.some((command) => command !== undefined)
       const bytes = typed.some((command) => command?.bytes === true)
-      return submit(kind, batch[0], batch, bytes, undefined, isTyped ? typed : undefined)
+      return submit(kind, batch[0], batch, bytes, isTyped ? typed : undefined)
     },
     timed,
     request

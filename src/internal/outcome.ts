@@ -132,15 +132,12 @@ const lost = (
   { cause, isPoison, site: { address: endpoint } }: Extract<Event, { readonly _tag: "Lost" }>,
   { canResend, isClosing, mayRepeat, window }: Facts
 ): Outcome => {
-  const { batch, commands, mayHaveExecuted, name: command, words } = request
+  const { batch, mayHaveExecuted, name: command, words } = request
   if (isClosing) return failed(new Closed({ command, mayHaveExecuted }))
   if (canResend && request.state === "Waiting") return atOnce
   const isViolation = cause._tag === "ProtocolViolation"
   // A reply that is no RESP would be no better the second time.
-  const isRepeatable = () =>
-    batch === undefined
-      ? mayRepeat(words, request.command)
-      : batch.every((words, index) => mayRepeat(words, commands?.[index]))
+  const isRepeatable = () => (batch ?? [words]).every((words, index) => mayRepeat(words, request.commandAt(index)))
   if (canResend && !isViolation && !isPoison && isRepeatable()) return inTurn
   const detail = "detail" in cause ? cause.detail : cause.message
   const site = {

@@ -108,7 +108,7 @@ const unexpected = ({ words: [name] }: Command<unknown>, thrown: unknown, site: 
  * @internal
  */
 export const answer = (request: Request, value: unknown, site: Site): void => {
-  const { command } = request
+  const command = request.commandAt(0)
   if (command === undefined) return request.succeed(value)
   let decoded: unknown
   try {
@@ -135,19 +135,20 @@ const asText = (value: unknown): unknown => {
 
 /** What each command of a batch is answered with; `first` is where the first one stands in it. */
 const toResults = (
-  { bytes, commands, kind, replayed }: Request,
+  request: Request,
   batch: ReadonlyArray<Words>,
   first: number,
   values: ReadonlyArray<unknown>,
   site: Site
 ): Array<Result.Result<unknown, HitlessError>> => {
+  const { bytes, kind, replayed } = request
   const wereBytes = kind === "transaction" && bytes
   return values.map((value, index) => {
     if (value instanceof ErrorReply) {
       const command = String(batch[first + index][0])
       return Result.fail(serverReplied(value, command, site, replayed || mayHaveRun(value, command)))
     }
-    const command = commands?.[first + index]
+    const command = request.commandAt(first + index)
     const reply = wereBytes && command?.bytes !== true ? asText(value) : value
     if (command === undefined) return Result.succeed(reply)
     try {

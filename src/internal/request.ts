@@ -90,6 +90,9 @@ const weightOfBatch = (batch: ReadonlyArray<Words>): number => {
 /** Told how a request ended, in a form that a fiber can go on with; what a connection asks for itself is told the exit. @internal */
 export type Resume = (outcome: Effect.Effect<unknown, HitlessError>) => void
 
+/** A typed command, or those of a batch, each at its place; `undefined` where none is typed. @internal */
+export type Typed = Command<unknown> | ReadonlyArray<Command<unknown> | undefined> | undefined
+
 /** What is asked, by whom, and until when. @internal */
 export interface Asked {
   readonly owner: RequestOwner
@@ -97,10 +100,7 @@ export interface Asked {
   /** The words of a single command, or of a batch's first. */
   readonly words: Words
   readonly batch: ReadonlyArray<Words> | undefined
-  /** What makes a value of the reply, where it is a typed command. */
-  readonly command?: Command<unknown> | undefined
-  /** The same for each of a batch, where one of them is typed. */
-  readonly commands?: ReadonlyArray<Command<unknown> | undefined> | undefined
+  readonly typed?: Typed
   /** Whether blobs are answered as bytes; in a pipeline of typed commands each says so itself. */
   readonly bytes: boolean
   /** Milliseconds from `startedAt` to the deadline; may be `Infinity`. */
@@ -123,8 +123,7 @@ export class Request extends Effectable.Class<void> {
   readonly kind: Asked["kind"]
   readonly words: Asked["words"]
   readonly batch: Asked["batch"]
-  readonly command: Asked["command"]
-  readonly commands: Asked["commands"]
+  readonly typed: Asked["typed"]
   /** How many commands it is, and so how many replies it is owed; a connection's own question counts as none. */
   readonly size: number
   /** About how many bytes its words take. */
@@ -145,14 +144,13 @@ export class Request extends Effectable.Class<void> {
   promised = 0
   private readonly resume: Asked["resume"]
 
-  constructor({ batch, bytes, command, commands, kind, owner, resume, startedAt, timeout, words }: Asked) {
+  constructor({ batch, bytes, kind, owner, resume, startedAt, timeout, typed, words }: Asked) {
     super()
     this.owner = owner
     this.kind = kind
     this.words = words
     this.batch = batch
-    this.command = command
-    this.commands = commands
+    this.typed = typed
     this.size = batch !== undefined ? batch.length : kind === "own" ? 0 : 1
     this.weight = kind === "own" ? 0 : batch === undefined ? weightOf(words) : weightOfBatch(batch)
     this.bytes = bytes
@@ -167,9 +165,15 @@ export class Request extends Effectable.Class<void> {
 
   /** Whether the blobs of its next reply are read as bytes. */
   get takesBytes(): boolean {
-    return this.commands === undefined || this.kind === "transaction"
+    return this.typed === undefined || this.kind !== "pipeline"
       ? this.bytes
-      : this.commands[this.replies?.length ?? 0]?.bytes === true
+      : this.commandAt(this.replies?.length ?? 0)?.bytes === true
+  }
+
+  /** The typed command at an index of the batch, or the one that it is. */
+  commandAt(index: number): Command<unknown> | undefined {
+    const { typed } = this
+    return typed === undefined || "words" in typed ? typed : typed[index]
   }
 
   /** Whether a server may have run it, as far as is known without an answer. */
