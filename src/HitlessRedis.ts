@@ -151,12 +151,12 @@ export interface Status {
  * **Example** (One slow command)
  *
  * ```ts
- * import { HitlessRedis } from "hitless"
+ * import { Commands, HitlessRedis } from "hitless"
  * import * as Effect from "effect/Effect"
  *
  * export const count = Effect.gen(function*() {
  *   const redis = yield* HitlessRedis.HitlessRedis
- *   return yield* redis.send<number>("DBSIZE").pipe(
+ *   return yield* redis.run(Commands.dbSize()).pipe(
  *     Effect.provideService(HitlessRedis.CurrentCommandTimeout, "30 seconds")
  *   )
  * })
