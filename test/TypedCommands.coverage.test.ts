@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { Commands } from "hitless"
 import { inject } from "vitest"
+import { blocksFor, refusalOf } from "../src/internal/commands.ts"
 import { connect } from "./support/client.ts"
 import { cases } from "./support/commandCases/all.ts"
 import { nodeNames } from "./support/nodeRedis.ts"
@@ -166,18 +167,21 @@ const notNode: Readonly<Record<string, string>> = {
 
 const commands = Object.entries(Commands).filter(([name]) => !makers.includes(name))
 
+/** The commands of all cases. */
+const made = Object.entries(cases).flatMap(([name, all]) =>
+  all.map(({ args }) =>
+    (Commands as unknown as Record<string, (...args: ReadonlyArray<unknown>) => Commands.Command<unknown>>)[name]!(
+      ...args
+    )
+  )
+)
+
 /** The names that a server has for what is sent. */
 const sent = new Set(
-  Object.entries(cases).flatMap(([name, all]) =>
-    all.flatMap(({ args }) => {
-      const [word, next] =
-        (Commands as unknown as Record<string, (...args: ReadonlyArray<unknown>) => Commands.Command<unknown>>)[name]!(
-          ...args
-        ).words
-      const command = String(word).toLowerCase()
-      return [command, `${command}|${String(next).toLowerCase()}`]
-    })
-  )
+  made.flatMap(({ words: [word, next] }) => {
+    const command = String(word).toLowerCase()
+    return [command, `${command}|${String(next).toLowerCase()}`]
+  })
 )
 
 describe("Commands", () => {
@@ -186,6 +190,13 @@ describe("Commands", () => {
       commands.map(([name]) => name).filter((name) => cases[name] === undefined || cases[name].length === 0),
       []
     )
+  })
+
+  it("wait where `send` knows that they do, and are none that it refuses", () => {
+    for (const { blocking, words } of made) {
+      assert.strictEqual(blocksFor(words) > 0, blocking, String(words[0]))
+      assert.isUndefined(refusalOf(words, true), String(words[0]))
+    }
   })
 
   it("are those of node-redis, but for a reviewed list", () => {

@@ -7,7 +7,7 @@
 import type * as Duration from "effect/Duration"
 import type { Arg } from "../Resp.ts"
 import { type Command, many, noKeys, type OneOrMore, option, optional, read, write } from "./command.ts"
-import { blob, blobOrNull, integer, mismatch, ok, record, text } from "./decode.ts"
+import { bit, blob, blobOrNull, integer, mismatch, ok, record, type Text, text } from "./decode.ts"
 import { millis } from "./time.ts"
 
 /**
@@ -18,14 +18,14 @@ import { millis } from "./time.ts"
  */
 export interface ClientInfo {
   readonly id: number
-  readonly addr: string
-  readonly laddr?: string
+  readonly addr: Text
+  readonly laddr?: Text
   readonly fd: number
-  readonly name: string
+  readonly name: Text
   /** Seconds since it was opened, and since it was used. */
   readonly age: number
   readonly idle: number
-  readonly flags: string
+  readonly flags: Text
   readonly db: number
   readonly sub: number
   readonly psub: number
@@ -42,13 +42,13 @@ export interface ClientInfo {
   readonly oll: number
   readonly omem: number
   readonly totMem: number
-  readonly events: string
-  readonly cmd: string
-  readonly user: string
+  readonly events: Text
+  readonly cmd: Text
+  readonly user: Text
   readonly redir?: number
   readonly resp?: number
-  readonly libName?: string
-  readonly libVer?: string
+  readonly libName?: Text
+  readonly libVer?: Text
 }
 
 const texts: ReadonlySet<string> = /* @__PURE__ */ new Set([
@@ -76,7 +76,7 @@ const infoOf = (line: string): ClientInfo => {
 
 const clientInfoOf = (reply: unknown): ClientInfo => infoOf(text(reply))
 
-const clientList_ = (reply: unknown): Array<ClientInfo> =>
+const clientInfosOf = (reply: unknown): Array<ClientInfo> =>
   text(reply).split("\n").filter((line) => line !== "").map(infoOf)
 
 /**
@@ -166,7 +166,7 @@ export const clientList = (
 ): Command<Array<ClientInfo>> =>
   read(
     ["CLIENT", "LIST", ...option("TYPE", filter.TYPE), ...(filter.ID === undefined ? [] : ["ID", ...many(filter.ID)])],
-    clientList_,
+    clientInfosOf,
     noKeys
   )
 
@@ -207,7 +207,7 @@ export const clientTrackingInfo = (): Command<TrackingInfo> =>
  * @since 0.1.0
  */
 export const clientUnblock = (id: number, mode?: "TIMEOUT" | "ERROR"): Command<0 | 1> =>
-  write(["CLIENT", "UNBLOCK", id, ...optional(mode)], integer as (reply: unknown) => 0 | 1, noKeys)
+  write(["CLIENT", "UNBLOCK", id, ...optional(mode)], bit, noKeys)
 
 /**
  * Ends a pause.

@@ -145,9 +145,9 @@ export const clusterShards = (): Command<Array<ClusterShard>> =>
  * @since 0.1.0
  */
 export interface ClusterNode {
-  readonly host: string | null
+  readonly host: Text | null
   readonly port: number
-  readonly id: string
+  readonly id: Text
 }
 
 /**
@@ -165,7 +165,7 @@ export interface ClusterSlots {
 
 const node = (reply: unknown): ClusterNode => {
   const [host, port, id] = tuple(reply, 3)
-  return { host: host === null ? null : text(host), port: integer(port), id: text(id) }
+  return { host: host === null ? null : ownText(host), port: integer(port), id: ownText(id) }
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { blocksFor } from "../internal/commands.ts"
 import type { Arg } from "../Resp.ts"
 import { Command, type Decode, many, type OneOrMore } from "./command.ts"
 
@@ -17,7 +18,10 @@ export interface MakeOptions {
   readonly keys?: ReadonlyArray<Arg> | undefined
   /** Whether it changes nothing, so that it may run twice. Default: `false`. */
   readonly readOnly?: boolean | undefined
-  /** Whether it may wait on the server and needs a connection of its own, for as long as any command has. Default: `false`. */
+  /**
+   * Whether it may wait on the server, and so needs a connection of its own. It has the time of any command, unless `send`
+   * knows by its name for how long it waits. Default: what `send` knows.
+   */
   readonly blocking?: boolean | undefined
 }
 
@@ -49,8 +53,11 @@ export interface MakeOptions {
 export const make = <A>(
   words: readonly [name: string, ...args: ReadonlyArray<Arg>],
   decode: Decode<A>,
-  { blocking = false, keys = [], readOnly = false }: MakeOptions = {}
-): Command<A> => new Command(words.slice(), decode, () => keys, readOnly, blocking, false, false)
+  { blocking = blocksFor(words) > 0, keys = [], readOnly = false }: MakeOptions = {}
+): Command<A> => {
+  const own = keys.slice()
+  return new Command(words.slice(), decode, () => own, readOnly, blocking, false, false)
+}
 
 // ----- node-redis -----
 
@@ -126,7 +133,7 @@ class Parser {
  * **Details**
  *
  * What the definition throws at its arguments is thrown by the function; what it throws at a reply becomes an
- * `UnexpectedReply`. A definition that waits on the server takes a connection of its own where `send` knows its name.
+ * `UnexpectedReply`. One that waits on the server takes a connection of its own where `send` knows its name.
  *
  * @category constructors
  * @since 0.1.0
@@ -144,6 +151,6 @@ export const fromNodeRedis = <Args extends ReadonlyArray<unknown>, R>(
       const transform = transforms[protocol] as ((reply: unknown, preserve: unknown) => unknown) | undefined
       return (transform === undefined ? reply : transform(reply, preserve)) as NodeRedisReply<R>
     }
-    return new Command(redisArgs, decode, () => keys, readOnly, false, false, false)
+    return new Command(redisArgs, decode, () => keys, readOnly, blocksFor(redisArgs) > 0, false, false)
   }
 }

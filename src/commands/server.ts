@@ -158,12 +158,12 @@ export type Role =
   | {
     readonly role: "master"
     readonly replicationOffset: number
-    readonly replicas: Array<{ readonly host: string; readonly port: number; readonly replicationOffset: number }>
+    readonly replicas: Array<{ readonly host: Text; readonly port: number; readonly replicationOffset: number }>
   }
   | {
     readonly role: "slave"
-    readonly master: { readonly host: string; readonly port: number }
-    readonly state: string
+    readonly master: { readonly host: Text; readonly port: number }
+    readonly state: Text
     readonly dataReceived: number
   }
   | { readonly role: "sentinel"; readonly masterNames: Array<string> }
@@ -177,14 +177,14 @@ const roleOf = (reply: unknown): Role => {
         replicationOffset: integer(first),
         replicas: listOf(second, (one) => {
           const [host, port, offset] = tuple(one, 3)
-          return { host: text(host), port: double(port), replicationOffset: double(offset) }
+          return { host: ownText(host), port: double(port), replicationOffset: double(offset) }
         })
       }
     case "slave":
       return {
         role: "slave",
-        master: { host: text(first), port: integer(second) },
-        state: text(third),
+        master: { host: ownText(first), port: integer(second) },
+        state: ownText(third),
         dataReceived: integer(fourth)
       }
     case "sentinel":
@@ -527,7 +527,7 @@ export const commandGetKeysAndFlags = (words: ReadonlyArray<Arg>): Command<Array
  * @since 0.1.0
  */
 export interface CommandInfo {
-  readonly name: string
+  readonly name: Text
   /** How many words it has, below zero at least. */
   readonly arity: number
   readonly flags: Array<string>
@@ -542,7 +542,7 @@ export interface CommandInfo {
 const commandInfoOf = (reply: unknown): CommandInfo => {
   const [name, arity, flags, firstKeyIndex, lastKeyIndex, step, categories, tips, , subcommands] = tuple(reply, 10)
   return {
-    name: text(name),
+    name: ownText(name),
     arity: integer(arity),
     flags: blobs(flags),
     firstKeyIndex: integer(firstKeyIndex),

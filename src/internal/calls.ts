@@ -82,7 +82,7 @@ const refusalOfTyped = ({ isKnown, words }: Command<unknown>, isShared: boolean)
   isKnown ? refusalOfArguments(words) : refusalOf(words, isShared)
 
 const isBlocking = (words: Words, command: Command<unknown> | undefined): boolean =>
-  command?.isKnown === true ? command.blocking : command?.blocking === true || blocksFor(words) > 0
+  command === undefined ? blocksFor(words) > 0 : command.blocking
 
 /** The commands of a batch as they are at the call, or why they are not sent. */
 const takeBatch = (
