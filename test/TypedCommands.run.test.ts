@@ -13,6 +13,8 @@ import { advance, connections, rehearse } from "./support/rehearsal.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 
+const binary = new Uint8Array([0, 255, 13, 10])
+
 const values = (results: ReadonlyArray<Result.Result<unknown, HitlessError.HitlessError>>) =>
   results.map(Result.match({ onSuccess: (value): unknown => value, onFailure: ({ reason }) => reason._tag }))
 
@@ -133,6 +135,28 @@ layer(Server.layer, { excludeTestServices: true })("A typed command", (it) => {
       assert.strictEqual(reasonOf(halved, "CommandRefused").command, "GET")
       const none = yield* Effect.flip(redis!.run({ words: ["GET", "k"] } as never))
       assert.strictEqual(none.reason._tag, "CommandRefused")
+    }))
+
+  it.effect("restores what it dumped, which is no text", () =>
+    Effect.gen(function*() {
+      for (const redis of yield* clients(11)) {
+        yield* redis.run(Commands.rPush("list", [binary, "text"]))
+        const dump = yield* redis.run(Commands.bytes(Commands.dump("list")))
+        assert.instanceOf(dump, Uint8Array)
+        yield* redis.run(Commands.del("list"))
+        assert.strictEqual(yield* redis.run(Commands.restore("list", "1 hour", dump!)), "OK")
+        assert.deepStrictEqual(yield* redis.run(Commands.bytes(Commands.lRange("list", 0, -1))), [
+          binary,
+          bytes("text")
+        ])
+        assert.isAbove(yield* redis.run(Commands.ttl("list")), 0)
+        const library = "#!lua name=mine\nredis.register_function('f', function() return 1 end)"
+        yield* redis.run(Commands.functionLoad(library, { REPLACE: true }))
+        const functions = yield* redis.run(Commands.bytes(Commands.functionDump()))
+        assert.strictEqual(yield* redis.run(Commands.functionRestore(functions, { mode: "FLUSH" })), "OK")
+        assert.strictEqual(yield* redis.run(Commands.fCall("f")), 1)
+        yield* redis.run(Commands.del("list"))
+      }
     }))
 
   it.effect("of one's own is refused where `send` is, and not on a reserved connection", () =>

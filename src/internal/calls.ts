@@ -84,18 +84,17 @@ const refusalOfTyped = ({ isKnown, words }: Command<unknown>, isShared: boolean)
 const isBlocking = (words: Words, command: Command<unknown> | undefined): boolean =>
   command === undefined ? blocksFor(words) > 0 : command.blocking
 
+const typedOf = (command: unknown): Command<unknown> | undefined => command instanceof Command ? command : undefined
+
 /** The commands of a batch as they are at the call, or why they are not sent. */
 const takeBatch = (
   kind: RequestKind,
-  commands: unknown,
+  copies: ReadonlyArray<unknown>,
   isShared: boolean
-): { readonly batch: Array<Words>; readonly typed: Array<Command<unknown> | undefined> } | HitlessError => {
-  const copies = copyOf(commands)
-  if (copies === undefined) return refused(nameOf(kind, []), "its commands are no array, or cannot be read")
+): Array<Words> | HitlessError => {
   const batch: Array<Words> = []
-  const typed: Array<Command<unknown> | undefined> = []
   for (let i = 0; i < copies.length; i++) {
-    const command = copies[i] instanceof Command ? copies[i] as Command<unknown> : undefined
+    const command = typedOf(copies[i])
     const words = copyOf(command?.words ?? copies[i]) as Array<Arg> | undefined
     if (words === undefined) return refused(nameOf(kind, []), `command ${i} is no array, or cannot be read`)
     const refusal = command === undefined ? refusalOf(words, isShared) : refusalOfTyped(command, isShared)
@@ -110,9 +109,8 @@ const takeBatch = (
     }
     takeBytes(words)
     batch.push(words)
-    typed.push(command)
   }
-  return { batch, typed }
+  return batch
 }
 
 const locate = <E>(error: E): Effect.Effect<never, E> =>
@@ -240,15 +238,18 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
         ? submit("command", command.words, undefined, command.bytes, command)
         : runOther(command),
     batch: (kind, commands) => {
-      const taken = takeBatch(kind, commands, isShared)
-      if (taken instanceof HitlessError) return refuse(taken)
-      if (taken.batch.length === 0) return Effect.succeed([])
-      const [batch, typed] = kind === "pipeline"
-        ? [taken.batch, taken.typed]
-        : [[multi, ...taken.batch, exec], [undefined, ...taken.typed, undefined]]
-      const isTyped = typed.some((command) => command !== undefined)
-      const bytes = typed.some((command) => command?.bytes === true)
-      return submit(kind, batch[0], batch, bytes, isTyped ? typed : undefined)
+      const copies = copyOf(commands)
+      if (copies === undefined) {
+        return refuse(refused(nameOf(kind, []), "its commands are no array, or cannot be read"))
+      }
+      const taken = takeBatch(kind, copies, isShared)
+      if (!Array.isArray(taken)) return refuse(taken)
+      if (taken.length === 0) return Effect.succeed([])
+      const typed = copies.some(typedOf) ? copies.map(typedOf) : undefined
+      const bytes = typed !== undefined && typed.some((command) => command?.bytes === true)
+      return kind === "pipeline"
+        ? submit(kind, taken[0], taken, bytes, typed)
+        : submit(kind, multi, [multi, ...taken, exec], bytes, typed && [undefined, ...typed, undefined])
     },
     timed,
     request

@@ -14,7 +14,10 @@ export const { default: nodeCommands } = createRequire(import.meta.url)(
   "@redis/client/dist/lib/commands/index.js"
 ) as typeof NodeCommands.default
 
+type Transform = ((reply: unknown) => unknown) | undefined
+
 interface Definition {
+  readonly transformReply: Transform | { readonly 2: Transform; readonly 3: Transform }
   parseCommand(parser: BasicCommandParser, ...args: ReadonlyArray<unknown>): void
 }
 
@@ -35,6 +38,13 @@ export const nodeWords = (name: string, args: ReadonlyArray<unknown>) => {
     words: parser.redisArgs as ReadonlyArray<string | Buffer>,
     keys: parser.keys as ReadonlyArray<string | Buffer>
   }
+}
+
+/** What it makes of a reply. */
+export const nodeReply = (name: string, reply: unknown, protocol: 2 | 3): unknown => {
+  const { transformReply } = definitions[nameOf(name)]!
+  const transform = typeof transformReply === "object" ? transformReply[protocol] : transformReply
+  return transform === undefined ? reply : transform(reply)
 }
 
 export interface NodeClient {

@@ -44,6 +44,7 @@ export type Cases = Readonly<Record<string, ReadonlyArray<Case>>>
 export const fixture: ReadonlyArray<readonly [string, ...ReadonlyArray<Arg>]> = [
   ["FLUSHALL"],
   ["FUNCTION", "FLUSH"],
+  ["CONFIG", "SET", "maxmemory-policy", "noeviction"],
   ["MSET", "s", "hello", "s2", "yellow", "n", 10, "f", "1.5", "int:1", "x", "int:2", "y"],
   ["SET", "ttl", "v", "EX", 1000],
   ["HSET", "h", "a", 1, "b", 2],

@@ -183,7 +183,10 @@ export const keys: Cases = {
   ],
   move: [{ args: ["s", 1] }],
   objectEncoding: [{ args: ["n"] }, { args: ["none"] }],
-  objectFreq: [{ args: ["s"], fails: true }],
+  objectFreq: [
+    { args: ["s"], fails: true },
+    { args: ["s"], setup: [["CONFIG", "SET", "maxmemory-policy", "allkeys-lfu"], ["SET", "s", "v"]] }
+  ],
   objectIdleTime: [{ args: ["s"] }],
   objectRefCount: [{ args: ["s"] }],
   persist: [{ args: ["ttl"] }, { args: ["s"] }],
