@@ -85,7 +85,7 @@ const written = (words: ReadonlyArray<Arg>): ReadonlyArray<string> =>
 
 interface Facts {
   readonly kind: keyof Since
-  readonly version: number
+  readonly version: string
   readonly clustered: boolean
 }
 
@@ -95,13 +95,19 @@ const factsOf = (redis: Client): Effect.Effect<Facts, unknown> =>
     const valkey = field("valkey_version")
     return {
       kind: valkey === undefined ? "redis" : "valkey",
-      version: Number.parseFloat(valkey ?? field("redis_version") ?? ""),
+      version: valkey ?? field("redis_version") ?? "",
       clustered: field("redis_mode") === "cluster" || field("server_mode") === "cluster"
     }
   })
 
+/** Versions in order: 8.4 is before 8.10. */
+const order = (version: string): number => {
+  const [major = 0, minor = 0] = version.split(".").map(Number)
+  return 1000 * major + minor
+}
+
 const isKnown = ({ kind, version }: Facts, { since }: Case): boolean =>
-  since === undefined || (since[kind] ?? Infinity) <= version
+  since === undefined || (since[kind] !== undefined && order(since[kind]) <= order(version))
 
 const flagsOf = (redis: Client, words: ReadonlyArray<Arg>) =>
   Effect.map(

@@ -6,8 +6,8 @@ import type { Arg } from "../../../src/Resp.ts"
 
 /** Since which version servers know it; never, where nothing is told of a server. */
 export interface Since {
-  readonly redis?: number
-  readonly valkey?: number
+  readonly redis?: string
+  readonly valkey?: string
 }
 
 export interface Case {
@@ -67,10 +67,9 @@ export const fixture: ReadonlyArray<readonly [string, ...ReadonlyArray<Arg>]> = 
   ["XREADGROUP", "GROUP", "g", "alice", "COUNT", 2, "STREAMS", "st", ">"]
 ]
 
-export const hashTime: Since = { redis: 7.4, valkey: 9 }
-export const hash8: Since = { redis: 8, valkey: 9 }
-export const vectors: Since = { redis: 8 }
-export const newest: Since = {}
+export const hashTime: Since = { redis: "7.4", valkey: "9" }
+export const hash8: Since = { redis: "8", valkey: "9" }
+export const vectors: Since = { redis: "8" }
 
 /** 0 seconds since 1970 is past, and this is not. */
 export const later = new Date(33_177_117_420_000)

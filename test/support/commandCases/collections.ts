@@ -1,7 +1,7 @@
 /**
  * Cases of hashes, lists, sets and sorted sets.
  */
-import { type Cases, hash8, hashTime, later, laterInParts, newest } from "./case.ts"
+import { type Cases, hash8, hashTime, later, laterInParts } from "./case.ts"
 
 const setOrder = { unordered: true }
 
@@ -18,7 +18,7 @@ export const hashes: Cases = {
   hExpireTime: [{ args: ["h", fields], since: hashTime }],
   hGet: [{ args: ["h", "a"] }, { args: ["h", "none"] }],
   hGetAll: [{ args: ["h"] }, { args: ["none"] }],
-  hGetDel: [{ args: ["h", fields], since: { redis: 8 } }],
+  hGetDel: [{ args: ["h", fields], since: { redis: "8" } }],
   hGetEx: [
     { args: ["h", fields], since: hash8 },
     {
@@ -42,7 +42,7 @@ export const hashes: Cases = {
   hRandFieldCount: [{ args: ["h", 5], ...setOrder }],
   hRandFieldCountWithValues: [{ args: ["h", -1], random: "any field" }, { args: ["none", 1] }],
   hScan: [{ args: ["h", "0", { MATCH: "a", COUNT: 5 }] }, { args: ["none", "0"] }],
-  hScanNoValues: [{ args: ["h", "0"], since: { redis: 7.4, valkey: 8 } }],
+  hScanNoValues: [{ args: ["h", "0"], since: { redis: "7.4", valkey: "8" } }],
   hSet: [
     { args: ["h", "a", "5"] },
     { args: ["h", { c: 3, d: 4 }] },
@@ -69,11 +69,11 @@ const second = "1 seconds"
 export const lists: Cases = {
   blMove: [{ args: ["l", "l", "LEFT", "RIGHT", second], node: ["l", "l", "LEFT", "RIGHT", 1] }],
   blMoveM: [
-    { args: ["l", "nums", "LEFT", "RIGHT", second], node: ["l", "nums", "LEFT", "RIGHT", 1], since: newest },
+    { args: ["l", "nums", "LEFT", "RIGHT", second], node: ["l", "nums", "LEFT", "RIGHT", 1], since: { redis: "8.10" } },
     {
       args: ["l", "nums", "LEFT", "RIGHT", second, { EXACTLY: 2, ORDER: "OBO" }],
       node: ["l", "nums", "LEFT", "RIGHT", 1, { EXACTLY: 2, ORDER: "OBO" }],
-      since: newest
+      since: { redis: "8.10" }
     }
   ],
   blmPop: [
@@ -88,8 +88,8 @@ export const lists: Cases = {
   lLen: [{ args: ["l"] }],
   lMove: [{ args: ["l", "nums", "LEFT", "RIGHT"] }, { args: ["none", "nums", "LEFT", "RIGHT"] }],
   lMoveM: [
-    { args: ["l", "nums", "LEFT", "RIGHT"], since: newest },
-    { args: ["l", "nums", "LEFT", "RIGHT", { COUNT: 2, ORDER: "BULK" }], since: newest }
+    { args: ["l", "nums", "LEFT", "RIGHT"], since: { redis: "8.10" } },
+    { args: ["l", "nums", "LEFT", "RIGHT", { COUNT: 2, ORDER: "BULK" }], since: { redis: "8.10" } }
   ],
   lmPop: [{ args: [["none", "l"], "LEFT", { COUNT: 2 }] }, { args: ["none", "RIGHT"] }],
   lPop: [{ args: ["l"] }, { args: ["none"] }],
@@ -115,7 +115,7 @@ export const sets: Cases = {
   sAdd: [{ args: ["set", ["a", "x"]] }],
   sCard: [{ args: ["set"] }],
   sDiff: [{ args: [both], ...setOrder }],
-  sDiffCard: [{ args: [both, { LIMIT: 1 }], since: newest }],
+  sDiffCard: [{ args: [both, { LIMIT: 1 }], since: { redis: "8.10" } }],
   sDiffStore: [{ args: ["dest", both] }],
   sInter: [{ args: [both], ...setOrder }],
   sInterCard: [{ args: [both] }, { args: [both, { LIMIT: 1 }] }],
@@ -131,7 +131,7 @@ export const sets: Cases = {
   sRem: [{ args: ["set", ["a", "x"]] }],
   sScan: [{ args: ["one", "0", { COUNT: 10 }] }],
   sUnion: [{ args: [both], ...setOrder }],
-  sUnionCard: [{ args: [both, { APPROX: true, LIMIT: 3 }], since: newest }],
+  sUnionCard: [{ args: [both, { APPROX: true, LIMIT: 3 }], since: { redis: "8.10" } }],
   sUnionStore: [{ args: ["dest", "set"] }]
 }
 
@@ -139,7 +139,7 @@ const zBoth = ["z", "z2"]
 const weighted = [{ key: "z", weight: 2 }, { key: "z2", weight: 0.5 }]
 
 export const sortedSets: Cases = {
-  bzMove: [{ args: ["z", "z2", "MIN", second, { COUNT: 2 }], node: "none", since: newest }],
+  bzMove: [{ args: ["z", "z2", "MIN", second, { COUNT: 2 }], node: "none", since: { redis: "8.12" } }],
   bzmPop: [
     { args: [second, ["none", "z"], "MIN", { COUNT: 2 }], node: [1, ["none", "z"], "MIN", { COUNT: 2 }] },
     { args: [10, "none", "MAX"], node: [0.01, "none", "MAX"] }
@@ -187,15 +187,15 @@ export const sortedSets: Cases = {
   zRangeStore: [{ args: ["dest", "z", 0, 1] }, { args: ["dest", "z", 3, 1, { BY: "SCORE", REV: true }] }],
   zRank: [{ args: ["z", "b"] }, { args: ["z", "none"] }],
   zRankWithScore: [
-    { args: ["z", "b"], since: { redis: 7.2, valkey: 7.2 } },
-    { args: ["z", "none"], since: { redis: 7.2, valkey: 7.2 } }
+    { args: ["z", "b"], since: { redis: "7.2", valkey: "7.2" } },
+    { args: ["z", "none"], since: { redis: "7.2", valkey: "7.2" } }
   ],
   zRem: [{ args: ["z", ["a", "none"]] }],
   zRemRangeByLex: [{ args: ["lex", "[a", "[b"] }],
   zRemRangeByRank: [{ args: ["z", 0, 1] }],
   zRemRangeByScore: [{ args: ["z", "(1", Infinity] }],
   zRevRank: [{ args: ["z", "a"] }],
-  zRevRankWithScore: [{ args: ["z", "a"], since: { redis: 7.2, valkey: 7.2 } }],
+  zRevRankWithScore: [{ args: ["z", "a"], since: { redis: "7.2", valkey: "7.2" } }],
   zScan: [{ args: ["z", "0", { MATCH: "*" }] }],
   zScore: [{ args: ["z", "c"] }, { args: ["z", "none"] }],
   zUnion: [{ args: ["z"] }, { args: [zBoth, { AGGREGATE: "SUM" }] }],

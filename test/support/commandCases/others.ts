@@ -2,10 +2,10 @@
  * Cases of streams, places, scripts, publishing and vector sets.
  */
 import { createHash } from "node:crypto"
-import { type Cases, newest, vectors } from "./case.ts"
+import { type Cases, vectors } from "./case.ts"
 
 const fields = { x: "1", y: "2" }
-const deleting = { redis: 8.2 }
+const deleting = { redis: "8.2" }
 const trim = { strategy: "MAXLEN", strategyModifier: "~", threshold: 100, limit: 10 }
 const minute = "1 minute"
 
@@ -19,8 +19,8 @@ export const streams: Cases = {
     { args: ["st", "9-1", fields] },
     { args: ["st", "9-1", fields, { TRIM: trim }] },
     { args: ["st", "9-1", fields, { TRIM: { ...trim, policy: "ACKED" } }], since: deleting },
-    { args: ["st", "*", fields, { IDMP: { pid: "p", iid: "1" } }], since: newest },
-    { args: ["st", "*", fields, { IDMPAUTO: { pid: "p" }, policy: "KEEPREF" }], since: newest },
+    { args: ["st", "*", fields, { IDMP: { pid: "p", iid: "1" } }], since: { redis: "8.6" } },
+    { args: ["st", "*", fields, { IDMPAUTO: { pid: "p" }, policy: "KEEPREF" }], since: { redis: "8.6" } },
     { args: ["st", "*", fields], random: "the time" }
   ],
   xAddNoMkStream: [{ args: ["none", "*", fields] }, { args: ["st", "9-1", fields] }],
@@ -43,7 +43,7 @@ export const streams: Cases = {
   xCfgSet: [{
     args: ["st", { IDMP_DURATION: minute, IDMP_MAXSIZE: 10 }],
     node: ["st", { IDMP_DURATION: 60, IDMP_MAXSIZE: 10 }],
-    since: newest
+    since: { redis: "8.6" }
   }],
   xDel: [{ args: ["st", ["1-1", "9-1"]] }],
   xDelEx: [{ args: ["st", ["1-1", "9-1"], "KEEPREF"], since: deleting }],
@@ -64,7 +64,7 @@ export const streams: Cases = {
     { args: ["st", { COUNT: 1 }], node: "none", random: "times" }
   ],
   xLen: [{ args: ["st"] }],
-  xNack: [{ args: ["st", "g", "FAIL", ["1-1"], { RETRYCOUNT: 2, FORCE: true }], since: newest }],
+  xNack: [{ args: ["st", "g", "FAIL", ["1-1"], { RETRYCOUNT: 2, FORCE: true }], since: { redis: "8.8" } }],
   xPending: [{ args: ["st", "g"] }, { args: ["st", "g"], setup: [["XACK", "st", "g", "1-1", "2-1"]] }],
   xPendingRange: [
     { args: ["st", "g", "-", "+", 10], random: "times" },
@@ -80,7 +80,7 @@ export const streams: Cases = {
     { args: [[{ key: "st", id: "0" }, { key: "none", id: "0" }], { COUNT: 1 }] },
     { args: [{ key: "none", id: "0" }, { BLOCK: 10 }] },
     { args: [{ key: "st", id: "0" }, { BLOCK: minute }], node: [{ key: "st", id: "0" }, { BLOCK: 60_000 }] },
-    { args: [{ key: "st", id: "0" }, { MAXCOUNT: 5, MAXSIZE: 1000 }], since: newest }
+    { args: [{ key: "st", id: "0" }, { MAXCOUNT: 5, MAXSIZE: 1000 }], since: { redis: "8.10" } }
   ],
   xReadGroup: [
     { args: ["g", "bob", { key: "st", id: ">" }] },
@@ -96,7 +96,7 @@ export const streams: Cases = {
     {
       args: ["g", "bob", { key: "st", id: ">" }, { CLAIM: minute }],
       node: ["g", "bob", { key: "st", id: ">" }, { CLAIM: 60_000 }],
-      since: { redis: 8.4 }
+      since: { redis: "8.4" }
     }
   ],
   xSetId: [{ args: ["st", "9-1", { ENTRIESADDED: 9, MAXDELETEDID: "1-0" }] }],
@@ -233,7 +233,7 @@ export const vectorSets: Cases = {
     setup,
     unordered: true
   }, { args: ["none"], since, setup }],
-  vRange: [{ args: ["v", "-", "+", 1], since: { redis: 8.4 }, setup }],
+  vRange: [{ args: ["v", "-", "+", 1], since: { redis: "8.4" }, setup }],
   vRem: [{ args: ["v", "x"], since, setup }, { args: ["v", "none"], since, setup }],
   vSetAttr: [{ args: ["v", "y", { a: 1 }], since, setup }, { args: ["v", "none", ""], since, setup }],
   vSim: [

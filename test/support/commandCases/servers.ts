@@ -25,7 +25,7 @@ export const clients: Cases = {
     {
       args: [{ TYPE: "pubsub", MAXAGE: "1 minute" }],
       node: [[{ filter: "TYPE", type: "pubsub" }, { filter: "MAXAGE", maxAge: 60 }]],
-      since: { redis: 7.4, valkey: 8 }
+      since: { redis: "7.4", valkey: "8" }
     }
   ],
   clientList: [
@@ -62,7 +62,7 @@ export const server: Cases = {
   }],
   bgRewriteAof: [{ args: [], racy: "the server does one after the other" }],
   lastSave: [{ args: [], random: "a time" }],
-  waitAof: [{ args: [0, 0, "1 seconds"], node: "none", since: { redis: 7.2, valkey: 7.2 } }],
+  waitAof: [{ args: [0, 0, "1 seconds"], node: "none", since: { redis: "7.2", valkey: "7.2" } }],
   info: [{ args: ["server"], ...doc }, { args: [], ...doc }],
   lolwut: [{ args: [5, 3, 3, 3], random: "art" }, { args: [], random: "art" }],
   role: [{
@@ -172,7 +172,7 @@ export const clusters: Cases = {
   clusterKeySlot: [{ args: ["{s}1"], cluster }],
   clusterLinks: [{ args: [], cluster }],
   clusterMyId: [{ args: [], cluster }],
-  clusterMyShardId: [{ args: [], cluster, since: { redis: 7.2, valkey: 7.2 } }],
+  clusterMyShardId: [{ args: [], cluster, since: { redis: "7.2", valkey: "7.2" } }],
   clusterNodes: [{ args: [], cluster, ...doc }],
   clusterReplicas: [{ args: [nobody], cluster, fails: true }],
   clusterShards: [{ args: [], cluster, node: "none" }],

@@ -3,9 +3,13 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
-import { binary, type Cases, later, laterInParts, newest } from "./case.ts"
+import { binary, type Cases, later, laterInParts } from "./case.ts"
 
-const digested = { redis: 8.4 }
+const floats = {
+  reply: "node-redis leaves them text in RESP2",
+  of: (numbers: ReadonlyArray<unknown>) => numbers.map(Number)
+}
+const digested = { redis: "8.4" }
 const records = { a: "1", b: "2" }
 
 export const strings: Cases = {
@@ -33,7 +37,7 @@ export const strings: Cases = {
   incrBy: [{ args: ["n", 5] }],
   incrByFloat: [{ args: ["f", 0.25] }],
   increx: [
-    { args: ["n"], since: newest },
+    { args: ["n"], since: { redis: "8.8" } },
     {
       args: ["n", { by: 5, lowerBound: 0, upperBound: 12, saturate: true, expiration: "10 seconds", ENX: true }],
       node: ["n", {
@@ -43,13 +47,17 @@ export const strings: Cases = {
         saturate: true,
         expiration: { type: "EX", value: 10, ENX: true }
       }],
-      since: newest
+      since: { redis: "8.8" }
     },
-    { args: ["n", { expiration: "PERSIST" }], node: ["n", { expiration: { type: "PERSIST" } }], since: newest }
+    {
+      args: ["n", { expiration: "PERSIST" }],
+      node: ["n", { expiration: { type: "PERSIST" } }],
+      since: { redis: "8.8" }
+    }
   ],
   incrExByFloat: [
-    { args: ["f", 0.5], since: newest },
-    { args: ["f", 0.5, { lowerBound: -Infinity, upperBound: 2 }], since: newest }
+    { args: ["f", 0.5], since: { redis: "8.8" }, ...floats },
+    { args: ["f", 0.5, { lowerBound: -Infinity, upperBound: 2 }], since: { redis: "8.8" }, ...floats }
   ],
   lcs: [{ args: ["s", "s2"] }],
   lcsLen: [{ args: ["s", "s2"] }],
@@ -61,16 +69,16 @@ export const strings: Cases = {
     node: [[["a", "1"]]]
   }],
   mSetEx: [
-    { args: [records], since: newest },
+    { args: [records], since: { redis: "8.4" } },
     {
       args: [records, { mode: "NX", expiration: "10 seconds" }],
       node: [records, { mode: "NX", expiration: { type: "EX", value: 10 } }],
-      since: newest
+      since: { redis: "8.4" }
     },
     {
       args: [records, { expiration: "KEEPTTL" }],
       node: [records, { expiration: { type: "KEEPTTL" } }],
-      since: newest
+      since: { redis: "8.4" }
     }
   ],
   mSetNX: [{ args: [records] }, { args: [{ s: "1", t: "2" }] }],
@@ -94,7 +102,7 @@ export const strings: Cases = {
     { args: ["s", "v", { condition: "XX", GET: true }] },
     {
       args: ["s", "v", { condition: "IFEQ", matchValue: "hello" }],
-      since: { redis: 8.4, valkey: 8.1 }
+      since: { redis: "8.4", valkey: "8.1" }
     },
     { args: ["s", "v", { condition: "IFNE", matchValue: "hello" }], since: digested },
     { args: ["s", "v", { condition: "IFDEQ", matchValue: "0" }], since: digested },
@@ -132,7 +140,7 @@ export const bitmaps: Cases = {
   bitFieldRo: [{ args: ["s", [{ encoding: "u8", offset: 0 }]] }],
   bitOp: [{ args: ["AND", "dest", ["s", "s2"]] }, { args: ["NOT", "dest", "s"] }, {
     args: ["DIFF", "dest", ["s", "s2"]],
-    since: { redis: 8.2 }
+    since: { redis: "8.2" }
   }],
   bitPos: [{ args: ["s", 1] }, { args: ["s", 1, 2] }, { args: ["s", 0, 0, -1] }, { args: ["s", 1, 2, 30, "BIT"] }],
   getBit: [{ args: ["s", 1] }],
