@@ -63,7 +63,8 @@ export const bitCount = (
   read(["BITCOUNT", key, ...(range === undefined ? [] : [range.start, range.end, ...optional(range.mode)])], integer)
 
 /**
- * Reads and writes integers inside a value; `null` for one that `OVERFLOW FAIL` did not write.
+ * Reads and writes integers inside a value; `null` for one that `OVERFLOW FAIL` did not write. One beyond 2^53 is an
+ * `UnexpectedReply`.
  *
  * @category bitmaps
  * @since 0.1.0

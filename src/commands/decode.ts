@@ -99,8 +99,20 @@ export const boolean = (reply: unknown): boolean => typeof reply === "boolean" ?
 export const double = (reply: unknown): number => {
   if (typeof reply === "number") return reply
   const digits = text(reply)
-  const value = /^[+-]?inf$/i.test(digits) ? (digits.startsWith("-") ? -Infinity : Infinity) : Number(digits)
-  return digits === "" || (Number.isNaN(value) && !/^[+-]?nan$/i.test(digits)) ? mismatch("a number", reply) : value
+  const value = Number(digits)
+  if (!Number.isNaN(value) && digits !== "") return value
+  switch (digits.toLowerCase()) {
+    case "inf":
+    case "+inf":
+      return Infinity
+    case "-inf":
+      return -Infinity
+    case "nan":
+    case "-nan":
+      return NaN
+    default:
+      return mismatch("a number", reply)
+  }
 }
 
 /** @internal */
@@ -132,7 +144,7 @@ export const nullableBlobs = (reply: unknown): Array<string | null> => array(rep
 export const integers = (reply: unknown): Array<number> => array(reply) as Array<number>
 
 /** @internal */
-export const nullableIntegers = (reply: unknown): Array<number | null> => array(reply) as Array<number | null>
+export const nullableIntegers = (reply: unknown): Array<number | null> => listOf(reply, integerOrNull)
 
 /** @internal */
 export const bits = (reply: unknown): Array<0 | 1> => array(reply) as Array<0 | 1>

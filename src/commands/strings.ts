@@ -21,7 +21,7 @@ import {
   read,
   write
 } from "./command.ts"
-import { bit, blob, blobOrNull, double, integer, nullableBlobs, ok, record, tuple } from "./decode.ts"
+import { bit, blob, blobOrNull, double, integer, nullableBlobs, ok, okOrNull, record, tuple } from "./decode.ts"
 import { type Expiration, expiringOr, millis } from "./time.ts"
 
 const pairedKeys: KeysOf = (words) => words.filter((_, index) => index % 2 === 1)
@@ -365,7 +365,7 @@ export const set: {
       ...optional(options.matchValue),
       ...flag("GET", options.GET)
     ],
-    blobOrNull as () => never
+    (options?.GET === true ? blobOrNull : okOrNull) as () => never
   )
 
 /**
