@@ -131,7 +131,11 @@ export const positionWords = (of: OneOrMore<StreamPosition>): ReadonlyArray<Arg>
   ...positions(of).map(({ id }) => id)
 ]
 
-/** Behind `STREAMS` are keys, and then as many ids. Names of groups can be spelled alike, so options are passed over. @internal */
+/**
+ * Behind `STREAMS` are keys, and then as many ids. Names of groups can be spelled alike, so options are passed over.
+ *
+ * @internal
+ */
 export const keysAfter = (words: ReadonlyArray<Arg>, options: number): ReadonlyArray<Arg> => {
   const at = words.indexOf("STREAMS", options) + 1
   return words.slice(at, at + (words.length - at) / 2)

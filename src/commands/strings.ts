@@ -337,7 +337,10 @@ export type SetOptions =
       readonly matchValue?: undefined
     }
     | {
-      /** Only if the value (`IFEQ`, `IFNE`), or its digest (`IFDEQ`, `IFDNE`), is or is not `matchValue`. Redis 8.4, `IFEQ` Valkey 8.1. */
+      /**
+       * Only if the value (`IFEQ`, `IFNE`), or its digest (`IFDEQ`, `IFDNE`), is or is not `matchValue`. Redis 8.4, and
+       * `IFEQ` Valkey 8.1.
+       */
       readonly condition: "IFEQ" | "IFNE" | "IFDEQ" | "IFDNE"
       readonly matchValue: Arg
     }
