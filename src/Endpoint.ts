@@ -207,7 +207,8 @@ export interface Move {
   readonly target: Endpoint
   /** The announced end, in elapsed milliseconds, by a monotonic clock. */
   readonly until: number
-  readonly seq: bigint
+  /** As the notification has it. */
+  readonly seq: string
   /**
    * Of a move without a named target: connections that were made before this leave, in elapsed milliseconds, also where
    * the target is written as what they were dialled by.

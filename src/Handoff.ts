@@ -48,8 +48,8 @@ interface Base {
   /** The endpoint being left, and the target, as `host:port`. */
   readonly from: string
   readonly to: string
-  /** The sequence number of the announcement. */
-  readonly seq: bigint
+  /** The sequence number of the announcement, in decimal digits. */
+  readonly seq: string
 }
 
 /**
@@ -245,7 +245,13 @@ export const make = Effect.fnUntraced(function*(
       ),
       Schedule.while(({ duration }) => Duration.toMillis(duration) < left()),
       Schedule.tap(({ duration, input }) =>
-        publish({ _tag: "Retried", ...base(slot, move), attempt: ++attempt, delay: duration, error: input })
+        publish({
+          _tag: "Retried",
+          ...base(slot, move),
+          attempt: ++attempt,
+          delay: Duration.millis(Math.round(Duration.toMillis(duration))),
+          error: input
+        })
       )
     )
     const once = Effect.suspend(() => {

@@ -111,7 +111,8 @@ export interface SlotStatus {
 }
 
 /**
- * A snapshot of the client. Durations are what is left at the time of the look.
+ * A snapshot of the client, which JSON carries as it is. Durations are what is left at the time of the look, in whole
+ * milliseconds.
  *
  * @category models
  * @since 0.1.0
@@ -380,7 +381,11 @@ const statusOf = (client: Client): Status => {
     subscribers: all.filter(({ kind }) => kind === "subscriber").map(slotStatusOf),
     draining: pool.draining.size + reservations.draining + subscriptions.draining.size,
     pending: pool.outstanding + reservations.outstanding,
-    windows: windows.map(({ endsAt, label, subject }) => ({ label, subject, endsIn: Duration.millis(endsAt - now) })),
+    windows: windows.map(({ endsAt, label, subject }) => ({
+      label,
+      subject,
+      endsIn: Duration.millis(Math.round(endsAt - now))
+    })),
     lastHandoff: handoff.last()
   }
 }

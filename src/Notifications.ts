@@ -15,8 +15,11 @@ import { keepNewest } from "./internal/bounded.ts"
 import { Unreadable } from "./Resp.ts"
 
 interface Origin {
-  /** The sequence number the server gave the event; shared by all types, growing with gaps. */
-  readonly seq: bigint
+  /**
+   * The sequence number the server gave the event, in decimal digits: it has 64 bits. Shared by all types, growing with
+   * gaps.
+   */
+  readonly seq: string
   /** The endpoint of the connection on which it was heard, as `host:port`. */
   readonly endpoint: string
 }
@@ -266,7 +269,7 @@ export const decode = (
   const seq = integer(elements[1])
   if (seq === undefined) return Result.fail(`${name} without a sequence number`)
   if (!isSequence(seq)) return Result.fail(`${name} with a sequence number beyond 64 bits`)
-  const origin = { seq, endpoint }
+  const origin = { seq: String(seq), endpoint }
   const time = announced(elements[2])
   switch (name) {
     case "MOVING": {

@@ -134,7 +134,7 @@ export class Timeouts {
       family: familyOf(notification),
       label: `${frameNames[notification._tag]} ${notification.seq}`,
       subject: notification.endpoint,
-      seq: notification.seq,
+      seq: BigInt(notification.seq),
       shards: "shards" in notification ? notification.shards : [],
       openedAt: now,
       endsAt: now + time + this.relaxed
@@ -221,8 +221,9 @@ export class Timeouts {
     const family = familyOf(completion)
     const key = `${family} ${completion.seq}`
     if (first) {
-      const candidates = [...this.windows].filter((window) => window.family === family && window.seq <= completion.seq)
-      const meant = candidates.find((window) => window.seq === completion.seq) ??
+      const completed = BigInt(completion.seq)
+      const candidates = [...this.windows].filter((window) => window.family === family && window.seq <= completed)
+      const meant = candidates.find((window) => window.seq === completed) ??
         candidates.find((window) => sharesShard(window, completion)) ?? candidates[0]
       if (meant === undefined) return
       this.completed.set(key, meant.seq)

@@ -158,7 +158,7 @@ describe("what is kept of one announcement", () => {
   ) {
     it(`is without ${what}, and it is heard`, () => {
       const heard = decoded(...elements)
-      assert.isBelow(JSON.stringify({ ...heard, seq: String(heard.seq) }).length, 300)
+      assert.isBelow(JSON.stringify(heard).length, 300)
     })
   }
 
@@ -184,7 +184,7 @@ describe("what is kept of one announcement", () => {
         )
       }
       for (const seq of [2n ** 64n - 1n, -(2n ** 63n), 0n]) {
-        assert.strictEqual(decoded(name, seq, name === "SMIGRATED" ? [] : 5).seq, seq)
+        assert.strictEqual(decoded(name, seq, name === "SMIGRATED" ? [] : 5).seq, String(seq))
       }
     })
   }
@@ -237,7 +237,7 @@ describe("the address override in a storm", () => {
   it("comes to an end in a few steps, however long the chain that was announced", () => {
     const override = new Endpoint.AddressOverride()
     for (let i = 0; i < storm; i++) {
-      override.set({ retiring: host(i), target: host(i + 1), until: 100, seq: BigInt(i) })
+      override.set({ retiring: host(i), target: host(i + 1), until: 100, seq: String(i) })
     }
     let known = 0
     for (let i = 0; i < storm; i++) if (override.moveOf(host(i), 0) !== undefined) known++
@@ -248,8 +248,8 @@ describe("the address override in a storm", () => {
 
   it("keeps the newest move of one endpoint, and those of others", () => {
     const override = new Endpoint.AddressOverride()
-    override.set({ retiring: host(-2), target: host(-1), until: 100, seq: 0n })
-    for (let i = 0; i < storm; i++) override.set({ retiring: host(-1), target: host(i), until: 100, seq: BigInt(i) })
+    override.set({ retiring: host(-2), target: host(-1), until: 100, seq: "0" })
+    for (let i = 0; i < storm; i++) override.set({ retiring: host(-1), target: host(i), until: 100, seq: String(i) })
     assert.deepStrictEqual(override.resolve(host(-2), 0), host(storm - 1))
   })
 })

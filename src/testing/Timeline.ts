@@ -206,4 +206,8 @@ export class Timeline {
     const width = rows.reduce((longest, [, who]) => Math.max(longest, who.length), 0)
     return rows.map(([at, who, what]) => line(at, who, what, width)).join("\n")
   }
+
+  toJSON(): object {
+    return { entries: this.entries }
+  }
 }
