@@ -2,9 +2,10 @@
  * What a client can be told, and what it makes of that: `Options` in, a fully populated `ResolvedConfig` out.
  *
  * `decode` is the only way from one to the other. It fills in defaults, applies the sizing rules and fails with one
- * `ConfigError` that lists every violated field with its rule. `fromEnv` reads the same options from the environment.
- * This module never connects, never asks for credentials, and never puts a value it was given into an error: a
- * rule names the field, not what was found there, so that a password in a URL cannot reach a log.
+ * `ConfigError` that lists every violation with its rule and what would be right. `fromEnv` reads the same options from
+ * the environment and judges nothing by itself: what is wrong there is told by `decode`, under the variable's name and
+ * together with the rest. This module never connects, never asks for credentials, and never puts into an error
+ * what could be a secret or contain one: of addresses, names, texts and credentials it tells the rule alone.
  *
  * Precedence: an explicit field beats its counterpart in `url`, which beats the default. Field by field: `url` with
  * `host` takes the port, database and credentials of the URL and the host of the field.
@@ -14,6 +15,7 @@
 import * as EffectConfig from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { NodeInspectSymbol } from "effect/Inspectable"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Record from "effect/Record"
 import * as Redacted from "effect/Redacted"
@@ -24,12 +26,51 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import * as Stream from "effect/Stream"
 import * as Endpoint from "./Endpoint.ts"
-import { isDurationInput } from "./internal/duration.ts"
+import {
+  atLeast,
+  between,
+  broken,
+  choice,
+  duration,
+  field,
+  group,
+  isFiniteAndNotNegative,
+  isPositiveAndFinite,
+  known,
+  length,
+  option,
+  type Table
+} from "./internal/options.ts"
+import { encoded } from "./internal/printing.ts"
 import * as Url from "./internal/url.ts"
+import {
+  isLinked,
+  listed,
+  nameOf,
+  numeric,
+  optional,
+  pairs,
+  portOrLink,
+  switched,
+  time,
+  unwrapped,
+  Variable,
+  variable,
+  verbatim
+} from "./internal/variables.ts"
 import type { Arg } from "./Resp.ts"
 import type { TlsOptions } from "./Transport.ts"
 
 // ----- options -----
+
+/**
+ * A length of time: what Effect reads as one, where a number is milliseconds, or text such as `5s`, `500ms`, `2m` and
+ * `1h`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type DurationInput = Duration.Input | `${number}${"ms" | "s" | "m" | "h"}`
 
 /**
  * What a client logs in with. Without `username` the server's default user is meant. Text is sent as UTF-8; bytes are for
@@ -102,14 +143,14 @@ export interface MaintenanceOptions {
   /** Further attempts after a failed handoff, 0 to 10. Default: 3. */
   readonly maxHandoffRetries?: number | undefined
   /** Time for one whole attempt, dial and handshake; positive and finite. Default: 15 seconds. */
-  readonly handoffTimeout?: Duration.Input | undefined
+  readonly handoffTimeout?: DurationInput | undefined
   /**
    * The least time a command has while maintenance is under way; positive and finite, or `"off"` to leave timeouts as
    * they are. It never shortens a timeout. Default: 10 seconds.
    */
-  readonly relaxedTimeout?: Duration.Input | "off" | undefined
+  readonly relaxedTimeout?: DurationInput | "off" | undefined
   /** How long timeouts stay relaxed after a handoff; finite, 0 or more. Default: twice `relaxedTimeout`. */
-  readonly postHandoffRelaxedDuration?: Duration.Input | undefined
+  readonly postHandoffRelaxedDuration?: DurationInput | undefined
   /**
    * How many handoffs may run at once. `auto` is a third of `poolSize`, at least 1 and at most 10; a number below 10
    * counts as 10. Default: `auto`.
@@ -133,7 +174,7 @@ export interface MaintenanceOptions {
    */
   readonly circuitBreaker?: {
     readonly failures?: number | undefined
-    readonly openDuration?: Duration.Input | undefined
+    readonly openDuration?: DurationInput | undefined
   } | undefined
 }
 
@@ -202,9 +243,9 @@ export interface Options {
    */
   readonly whenOverloaded?: "fail" | "wait" | undefined
   /** Time for one dial and handshake; positive and finite. Default: 5 seconds. */
-  readonly connectTimeout?: Duration.Input | undefined
+  readonly connectTimeout?: DurationInput | undefined
   /** Time from call to reply; positive, `"Infinity"` for no limit. Default: 3 seconds. */
-  readonly commandTimeout?: Duration.Input | undefined
+  readonly commandTimeout?: DurationInput | undefined
   /** Which commands may be sent again after a lost connection. Default: `reads`. */
   readonly retry?: Retry | undefined
   /**
@@ -220,8 +261,10 @@ export interface Options {
 // ----- errors -----
 
 /**
- * The options break one or more rules. `issues` has one entry for each: the field's name, as written in `Options`
- * (`maintenance.mode`), and the rule it breaks. No entry repeats a value.
+ * The options break one or more rules, wherever they came from. `issues` has one entry for each: the field's name, as
+ * written in `Options` (`maintenance.mode`), the variable of the environment that it came from, if it did, and the rule
+ * that it breaks, with what would be right. A number, a length of time or a word that breaks it is repeated before the
+ * rule; what could be a secret, or contain one, never is.
  *
  * @category errors
  * @since 0.1.0
@@ -229,56 +272,38 @@ export interface Options {
 export class ConfigError extends Schema.Error<ConfigError>("hitless/Config/ConfigError")({
   // Not "ConfigError": that is the tag of Effect's own, and `layerConfig` can fail with either.
   _tag: Schema.tag("HitlessConfigError"),
-  issues: Schema.Array(Schema.Struct({ field: Schema.String, rule: Schema.String }))
+  issues: Schema.Array(Schema.Struct({
+    field: Schema.String,
+    variable: Schema.optionalKey(Schema.String),
+    rule: Schema.String
+  }))
 }) {
   override get message(): string {
-    return `Invalid configuration:${this.issues.map(({ field, rule }) => `\n- ${field} ${rule}`).join("")}`
+    const lines = this.issues.map(({ field, rule, variable }) => `\n- ${variable ?? field}: ${rule}`)
+    return `Invalid configuration:${lines.join("")}`
+  }
+  override toJSON(): object {
+    return encoded(this, { issues: this.issues })
+  }
+  /** @internal */
+  override [NodeInspectSymbol](): unknown {
+    return this.stack ?? `${this}`
   }
 }
 
-const broken = (message: string): SchemaIssue.Issue => new SchemaIssue.InvalidValue({ message })
-
 const formatIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 
-const toConfigError = (error: Schema.SchemaError): ConfigError =>
+const toConfigError = (error: Schema.SchemaError, variables: ReadonlyMap<string, Variable>): ConfigError =>
   new ConfigError({
-    issues: formatIssues(error.issue).issues.map(({ message, path = [] }) => ({
-      field: path.length === 0 ? "options" : path.map(String).join("."),
-      rule: message
-    }))
+    issues: formatIssues(error.issue).issues.map(({ message, path = [] }) => {
+      const field = path.length === 0 ? "options" : path.map(String).join(".")
+      // The parts of a URL break rules by themselves, and come from one variable.
+      const variable = variables.get(field) ?? variables.get(String(path[0]))
+      return { field, ...(variable && { variable: variable.name }), rule: variable?.rule ?? message }
+    })
   })
 
 // ----- fields -----
-
-/** An optional field with one rule, which is what it breaks whatever part of its schema is not satisfied. */
-const field = <S extends Schema.Constraint>(schema: S, rule: string) =>
-  Schema.optionalKey(
-    Schema.UndefinedOr(schema).pipe(Schema.middlewareDecoding(Effect.mapError(() => broken(rule))))
-  )
-
-/** An optional group of fields, each with its own rule; `rule` is for what is not a group at all. */
-const group = <S extends Schema.Constraint>(schema: S, rule: string) =>
-  Schema.optional(schema).annotate({ message: rule })
-
-// A misspelt key would otherwise be ignored, and its default used, without a word.
-const known = { messageUnexpectedKey: "is not an option" }
-
-const atLeast = (minimum: number) => Schema.Int.check(Schema.isGreaterThanOrEqualTo(minimum))
-
-const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-
-const duration = (holds: (self: Duration.Duration) => boolean) =>
-  Schema.declare(isDurationInput).pipe(
-    Schema.decodeTo(Schema.Duration.check(Schema.makeFilter(holds)), {
-      decode: SchemaGetter.transform(Duration.fromInputUnsafe),
-      encode: SchemaGetter.passthrough()
-    })
-  )
-
-const isPositiveAndFinite = (self: Duration.Duration): boolean => Duration.isPositive(self) && Duration.isFinite(self)
-
-const isFiniteAndNotNegative = (self: Duration.Duration): boolean =>
-  Duration.isFinite(self) && !Duration.isNegative(self)
 
 /** A name (container networks use underscores too), an IPv4 address, or an IPv6 address with or without a zone. */
 const isHost = (host: string): boolean =>
@@ -314,23 +339,28 @@ const Count = Schema.Union([Schema.Literal("auto"), atLeast(1)])
 
 const Text = Schema.Union([Schema.String, Schema.Uint8Array])
 
-const textRule = "must be text or bytes in PEM form"
+const pem = "must be text or bytes in PEM form"
 
-const secretRule = "must be redacted text, so that it is never printed"
+const asPem = "write \"-----BEGIN CERTIFICATE-----…\", the content of the file"
+
+const secretRule = "must be redacted text, so that it is never printed; write Redacted.make(…)"
 
 const Tls = Schema.Struct({
-  servername: field(Schema.NonEmptyString, "must be a non-empty host name"),
-  ca: field(Schema.Union([Text, Schema.Array(Text)]), `${textRule}, or an array of them`),
-  cert: field(Text, textRule),
-  key: field(Schema.Redacted(Text), `${textRule}, redacted so that it is never printed`),
+  servername: field(Schema.NonEmptyString, "must be a non-empty host name; write cache.example.com"),
+  ca: field(Schema.Union([Text, Schema.Array(Text)]), `${pem}, or an array of them; ${asPem}`),
+  cert: field(Text, `${pem}; ${asPem}`),
+  key: field(
+    Schema.Redacted(Text),
+    `${pem}, redacted so that it is never printed; write Redacted.make("-----BEGIN PRIVATE KEY-----…")`
+  ),
   passphrase: field(Schema.Redacted(Schema.String), secretRule),
-  rejectUnauthorized: field(Schema.Boolean, "must be true or false")
+  rejectUnauthorized: field(Schema.Boolean, "must be true or false; write true")
 }).annotate(known)
 
 const CredentialsSchema = Schema.Struct({
   username: field(
     Schema.Union([Schema.NonEmptyString, Schema.Uint8Array]),
-    "must be a non-empty string; leave it out for the default user"
+    "must be a non-empty string; write a name, or leave it out for the default user"
   ),
   password: Schema.Redacted(Text).pipe(
     Schema.middlewareDecoding(Effect.mapError(() => broken(secretRule))),
@@ -340,7 +370,7 @@ const CredentialsSchema = Schema.Struct({
 
 const credentialsShape = "must be { username?, password }"
 
-const credentialsRule = `${credentialsShape}, or an effect or a stream of it`
+const credentialsRule = `${credentialsShape}, or an effect or a stream of it; write { password: Redacted.make(…) }`
 
 const isCredentialsSource = (
   u: unknown
@@ -379,45 +409,6 @@ const CredentialsInput = Schema.Unknown.pipe(
 
 // ----- the table of options -----
 
-/** How the environment's text for an option is read, given its name there. */
-type Read = (name: string) => EffectConfig.Config<unknown>
-
-/**
- * An option as the table has it: what it may be, the rule that anything else breaks, what it is where nothing is said, and
- * how the environment's text is read, where there is such. What it is for is said where its type is, in `Options`.
- */
-interface Option<S extends Schema.Constraint, D extends S["Type"] | undefined> {
-  readonly schema: S
-  readonly rule: string
-  readonly default: D
-  readonly env: Read | undefined
-}
-
-const option = <S extends Schema.Constraint, const D extends S["Type"] | undefined = undefined>(
-  schema: S,
-  rule: string,
-  more: { readonly default?: D; readonly env?: Read } = {}
-): Option<S, D> => ({ schema, rule, default: more.default as D, env: more.env })
-
-type Table = Readonly<Record<string, Option<Schema.Constraint, unknown>>>
-
-const literal = (schema: Parameters<typeof EffectConfig.schema>[0]): Read => (name) => EffectConfig.schema(schema, name)
-
-const listed = (name: string): EffectConfig.Config<ReadonlyArray<string>> =>
-  EffectConfig.map(
-    EffectConfig.String(name),
-    (text) => text.split(",").map((host) => host.trim()).filter((host) => host !== "")
-  )
-
-/** `10.0.0.5:12000=cache.example.com:7001,…` */
-const pairs: Read = (name) =>
-  EffectConfig.map(
-    listed(name),
-    (entries) => Object.fromEntries(entries.map((entry) => entry.split("=", 2)))
-  )
-
-const EnvCount = literal(Schema.Union([Schema.Literal("auto"), Schema.Int]))
-
 const WhenOverloaded = Schema.Literals(["fail", "wait"])
 
 const Mode = Schema.Literals(["disabled", "enabled", "auto"])
@@ -434,137 +425,131 @@ const RetryInput = Schema.Union([
 
 /** Where the server is: what a URL can give as well. The environment's host and port are read together. */
 const address = {
-  host: option(Host, "must be a host name or an IP address, without a port"),
-  port: option(Port, "must be an integer from 1 to 65535"),
-  path: option(Schema.NonEmptyString, "must be the path of a Unix socket")
+  host: option(Host, "must be a host name or an IP address, without a port", {
+    example: "localhost, cache.example.com or 10.0.0.1"
+  }),
+  port: option(Port, "must be an integer from 1 to 65535", { example: "6379" }),
+  path: option(Schema.NonEmptyString, "must be the path of a Unix socket", { example: "/run/redis.sock" })
 }
 
 /** How it is spoken to: what a URL can give as well. */
 const place = {
-  family: option(Family, "must be 0, 4 or 6", { default: 0, env: literal(Family) }),
-  database: option(atLeast(0), "must be an integer of at least 0: databases are numbered", {
+  family: choice(Family, "must be 0, 4 or 6", { default: 0, env: numeric }),
+  database: choice(atLeast(0), "must be an integer of at least 0: databases are numbered", {
     default: 0,
-    env: EffectConfig.Int
+    env: numeric
   }),
   // What CLIENT SETNAME accepts: CLIENT LIST separates fields with spaces.
   clientName: option(
     Schema.String.check(Schema.isPattern(/^[!-~]+$/)),
     "must be printable ASCII without spaces: servers refuse any other name",
-    { env: EffectConfig.String }
+    { example: "checkout", env: verbatim }
   ),
-  protocol: option(Protocol, "must be \"auto\", 2 or 3", { default: "auto", env: literal(Protocol) })
+  protocol: choice(Protocol, "must be \"auto\", 2 or 3", { default: "auto", env: numeric })
 }
 
 // Where no reason is given a default is go-redis': 5 s to dial, 3 s for a reply, 3 retries, 15 s for a handoff, 10 s relaxed,
 // a breaker of 5 failures and 60 s.
 const general = {
   // The default of `maxclients` is 10,000, and while a pool moves each connection and its successor are open.
-  poolSize: option(
+  poolSize: choice(
     between(1, 5000),
     "must be an integer from 1 to 5000: servers take 10000 clients by default, and a pool that moves has two for each",
     // Each is multiplexed, so few are enough.
-    { default: 10, env: EffectConfig.Int }
+    { default: 10, env: numeric }
   ),
-  maxReserved: option(
+  maxReserved: choice(
     between(1, 5000),
     "must be an integer from 1 to 5000: each reservation is a connection of its own",
-    { default: 10, env: EffectConfig.Int }
+    { default: 10, env: numeric }
   ),
-  maxPendingCommands: option(
+  maxPendingCommands: choice(
     atLeast(1),
     "must be an integer of at least 1: a command is pending until it is answered",
     // For a process with a heap of 1 GiB, like the next. Measured for `GET`s of as many fibers: 987 bytes each when they
     // were forked one by one, 1,358 by `Effect.forEach`, so that 262,144 take 340 MiB.
-    { default: 262_144, env: EffectConfig.Int }
+    { default: 262_144, env: numeric }
   ),
-  maxPendingBytes: option(atLeast(1), "must be an integer of at least 1, in bytes", {
+  maxPendingBytes: choice(atLeast(1), "must be an integer of at least 1, in bytes", {
     // As text that is not Latin-1, which V8 keeps at two bytes a character, they take twice as much.
     default: 256 * 1024 * 1024,
-    env: EffectConfig.Int
+    env: numeric
   }),
-  whenOverloaded: option(
-    WhenOverloaded,
-    "must be \"fail\" or \"wait\"",
-    { default: "fail", env: literal(WhenOverloaded) }
-  ),
-  connectTimeout: option(
+  whenOverloaded: choice(WhenOverloaded, "must be \"fail\" or \"wait\"", { default: "fail", env: verbatim }),
+  connectTimeout: length(
     duration(isPositiveAndFinite),
     "must be a positive, finite duration: a dial without an end could hold its callers for ever",
-    { default: Duration.seconds(5), env: EffectConfig.Duration }
+    { default: Duration.seconds(5), env: time }
   ),
-  commandTimeout: option(
+  commandTimeout: length(
     duration(Duration.isPositive),
     "must be a positive duration; \"Infinity\" sets no limit",
-    { default: Duration.seconds(3), env: EffectConfig.Duration }
+    { default: Duration.seconds(3), env: time }
   ),
-  retry: option(RetryInput, "must be \"none\", \"reads\" or a predicate", {
-    default: "reads",
-    env: literal(Schema.Literals(["none", "reads"]))
-  }),
+  retry: choice(RetryInput, "must be \"none\", \"reads\" or a predicate", { default: "reads", env: verbatim }),
   addressMap: option(
     Schema.Union([Addresses, Schema.declare(isTranslator)]),
     "must be an object that gives host:port for host:port, or a function",
-    { env: pairs }
+    {
+      example:
+        "{ \"10.0.0.5:12000\": \"cache.example.com:7001\" }, or in the environment 10.0.0.5:12000=cache.example.com:7001",
+      env: pairs
+    }
   )
 }
 
 const maintenance = {
-  mode: option(Mode, "must be \"disabled\", \"enabled\" or \"auto\"", { default: "auto", env: literal(Mode) }),
-  endpointType: option(
+  mode: choice(Mode, "must be \"disabled\", \"enabled\" or \"auto\"", { default: "auto", env: verbatim }),
+  endpointType: choice(
     EndpointTypeOrAuto,
     `must be "auto" or one of ${EndpointType.literals.map((type) => `"${type}"`).join(", ")}`,
-    { default: "auto", env: literal(EndpointTypeOrAuto) }
+    { default: "auto", env: verbatim }
   ),
-  maxHandoffRetries: option(
+  maxHandoffRetries: choice(
     between(0, 10),
     "must be an integer from 0 to 10: all attempts have to fit inside the announced time",
-    { default: 3, env: EffectConfig.Int }
+    { default: 3, env: numeric }
   ),
-  handoffTimeout: option(
+  handoffTimeout: length(
     duration(isPositiveAndFinite),
     "must be a positive, finite duration: an attempt without an end would hold its worker",
-    { default: Duration.seconds(15), env: EffectConfig.Duration }
+    { default: Duration.seconds(15), env: time }
   ),
-  relaxedTimeout: option(
+  relaxedTimeout: length(
     Schema.Union([Schema.Literal("off"), duration(isPositiveAndFinite)]),
     "must be a positive, finite duration, or \"off\": a lost end of maintenance must not relax timeouts for ever",
-    {
-      default: Duration.seconds(10),
-      env: literal(Schema.Union([Schema.Literal("off"), Schema.DurationFromString]))
-    }
+    { default: Duration.seconds(10), env: time, others: ", or off" }
   ),
-  postHandoffRelaxedDuration: option(
+  // Its default is twice `relaxedTimeout`.
+  postHandoffRelaxedDuration: length(
     duration(isFiniteAndNotNegative),
     "must be a finite duration of at least 0: relaxed timeouts have to end",
-    // Its default is twice `relaxedTimeout`.
-    { env: EffectConfig.Duration }
+    { env: time }
   ),
-  maxWorkers: option(Count, "must be \"auto\" or an integer of at least 1: a handoff needs a worker", {
+  maxWorkers: choice(Count, "must be \"auto\" or an integer of at least 1: a handoff needs a worker", {
     default: "auto",
-    env: EnvCount
+    env: numeric
   }),
-  handoffQueueSize: option(
-    Count,
-    "must be \"auto\" or an integer of at least 1: a handoff waits in the queue",
-    { default: "auto", env: EnvCount }
-  ),
+  handoffQueueSize: choice(Count, "must be \"auto\" or an integer of at least 1: a handoff waits in the queue", {
+    default: "auto",
+    env: numeric
+  }),
   targets: option(
     Schema.Union([Schema.Array(TargetHost), Schema.declare(isPredicate)]),
     "must be an array of host names and IP addresses without ports, also *.example.com, or a predicate",
-    { env: listed }
+    { example: "[\"10.0.0.1\", \"*.example.com\"], or in the environment 10.0.0.1,*.example.com", env: listed }
   ),
-  logLevel: option(
-    LogLevelInput,
-    "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3",
-    { default: "Warn", env: literal(LogLevelInput) }
-  )
+  logLevel: choice(LogLevelInput, "must be \"Error\", \"Warn\", \"Info\" or \"Debug\", or their number from 0 to 3", {
+    default: "Warn",
+    env: numeric
+  })
 }
 
 const circuitBreaker = {
-  failures: option(atLeast(1), "must be an integer of at least 1: zero failures would never let a handoff run", {
+  failures: choice(atLeast(1), "must be an integer of at least 1: zero failures would never let a handoff run", {
     default: 5
   }),
-  openDuration: option(
+  openDuration: length(
     duration(isPositiveAndFinite),
     "must be a positive, finite duration: an opened breaker has to try again",
     { default: Duration.seconds(60) }
@@ -614,12 +599,17 @@ const withCredentials = ({ password, username, ...parts }: Url.UrlParts): typeof
   credentials: password === undefined ? undefined : { username, password: Redacted.make(password) }
 })
 
+const asUrl = "write redis://localhost:6379 or rediss://user:password@cache.example.com:6379/0"
+
 const UrlInput = Schema.Unknown.pipe(
   Schema.decodeTo(UrlParts, {
     decode: SchemaGetter.transformEffect((input) => {
       const text = Redacted.isRedacted(input) ? Redacted.value(input) : input
-      if (typeof text !== "string") return Effect.fail(broken("must be text, or redacted text"))
-      return Effect.fromResult(Result.mapBoth(Url.parseUrl(text), { onFailure: broken, onSuccess: withCredentials }))
+      if (typeof text !== "string") return Effect.fail(broken(`must be text, or redacted text; ${asUrl}`))
+      return Effect.fromResult(Result.mapBoth(Url.parseUrl(text), {
+        onFailure: (rule) => broken(`${rule}; ${asUrl}`),
+        onSuccess: withCredentials
+      }))
     }),
     encode: SchemaGetter.forbidden(() => "options are only decoded")
   })
@@ -631,7 +621,7 @@ const Input = Schema.Struct({
   url: Schema.optional(UrlInput),
   ...fieldsOf(address),
   ...fieldsOf(place),
-  tls: group(Schema.Union([Schema.Boolean, Tls]), "must be true, false or an object of TLS options"),
+  tls: group(Schema.Union([Schema.Boolean, Tls]), "must be true, false or an object of TLS options; write true"),
   credentials: Schema.optional(CredentialsInput),
   ...fieldsOf(general),
   maintenance: group(
@@ -639,16 +629,19 @@ const Input = Schema.Struct({
       ...fieldsOf(maintenance),
       circuitBreaker: group(
         Schema.Struct(fieldsOf(circuitBreaker)).annotate(known),
-        "must be an object with failures and openDuration"
+        "must be an object with failures and openDuration; write { failures: 5 }"
       )
     }).annotate(known),
-    "must be an object of maintenance options"
+    "must be an object of maintenance options; write { mode: \"auto\" }"
   )
 })
-  .annotate({ ...known, message: "must be an object" })
+  .annotate({ ...known, message: "must be an object; write { url: \"redis://localhost:6379\" }" })
   .check(Schema.makeFilter(({ host, path, port }) =>
     path !== undefined && (host !== undefined || port !== undefined)
-      ? { path: ["path"], issue: "must not be combined with host or port: it takes their place" }
+      ? {
+        path: ["path"],
+        issue: "must not be combined with host or port: it takes their place; write one or the others"
+      }
       : undefined
   ))
   .check(
@@ -656,7 +649,8 @@ const Input = Schema.Struct({
       (protocol ?? url?.protocol) === 2 && maintenance?.mode === "enabled"
         ? {
           path: ["maintenance", "mode"],
-          issue: "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has"
+          issue:
+            "must not be \"enabled\" with protocol 2: notifications are pushes, which RESP3 alone has; write protocol 3"
         }
         : undefined
     )
@@ -765,69 +759,57 @@ const ResolvedFromInput = Input.pipe(
 const decodeOptions = Schema.decodeUnknownEffect(ResolvedFromInput, { errors: "all", onExcessProperty: "error" })
 
 /**
- * Fills in and validates options. Fails with one error that lists every rule that is broken.
+ * Fills in and validates options. Fails with one error that lists every rule that is broken, by what was given, by a URL
+ * and by variables of the environment.
  *
  * @category decoding
  * @since 0.1.0
  */
 export const decode = (options: Options | undefined): Effect.Effect<ResolvedConfig, ConfigError> =>
-  Effect.mapError(decodeOptions(options === undefined ? {} : options), toConfigError)
+  Effect.suspend(() => {
+    const variables = new Map<string, Variable>()
+    const given = options === undefined ? {} : unwrapped(options, variables, "")
+    return Effect.mapError(decodeOptions(given), (error) => toConfigError(error, variables))
+  })
 
 // ----- environment -----
 
-/** `undefined` where the variable is not set or empty. */
-const optional = <A>(config: EffectConfig.Config<A>): EffectConfig.Config<A | undefined> =>
-  EffectConfig.withDefault(config, undefined)
-
-const envCredentials: EffectConfig.Config<Credentials | undefined> = EffectConfig.all({
+const envCredentials: EffectConfig.Config<unknown> = EffectConfig.all({
   username: optional(EffectConfig.String("REDIS_USERNAME")),
   password: optional(EffectConfig.Redacted("REDIS_PASSWORD"))
-}).pipe(EffectConfig.mapEffect(({ password, username }) => {
-  if (username !== undefined && password === undefined) {
-    const issue = broken("REDIS_USERNAME is set without REDIS_PASSWORD")
-    return Effect.fail(new EffectConfig.ConfigError(new Schema.SchemaError(issue)))
-  }
-  return Effect.succeed(password && { username, password })
-}))
+}).pipe(
+  EffectConfig.flatMap(({ password, username }): EffectConfig.Config<unknown> =>
+    username === undefined || password !== undefined
+      ? EffectConfig.succeed(password && { username, password })
+      : EffectConfig.map(
+        nameOf("REDIS_USERNAME"),
+        (name) => new Variable(name, { username }, "must not be set without a password; write one as REDIS_PASSWORD")
+      )
+  )
+)
 
 /** The options of a table that the environment can give: `maxWorkers` as `REDIS_MAINTENANCE_MAX_WORKERS`. */
 const readFrom = (table: Table, prefix: string) =>
-  Record.filterMap(table, ({ env }, name) =>
+  Record.filterMap(table, ({ env, schema }, name) =>
     env === undefined
       ? Result.failVoid
-      : Result.succeed(optional(env(`${prefix}_${name.replace(/[A-Z]/g, "_$&").toUpperCase()}`))))
-
-/**
- * A port, or a link to a container. Kubernetes gives every container a `REDIS_PORT` of this form, asked or not, when there
- * is a service named `redis`.
- */
-const EnvPort = Schema.String.pipe(
-  Schema.decodeTo(Schema.Struct({ linked: Schema.UndefinedOr(Schema.String), port: Schema.Int }), {
-    decode: SchemaGetter.transformEffect((
-      text
-    ): Effect.Effect<{ readonly linked: string | undefined; readonly port: number }, SchemaIssue.Issue> => {
-      if (/^\d{1,5}$/.test(text)) return Effect.succeed({ linked: undefined, port: Number(text) })
-      const link = /^tcp:\/\/([^/]+)\/?$/i.exec(text)?.[1]
-      const endpoint = link === undefined ? undefined : Result.getOrUndefined(Endpoint.parse(link))
-      return endpoint?._tag === "Tcp"
-        ? Effect.succeed({ linked: endpoint.host, port: endpoint.port })
-        : Effect.fail(broken("must be a port, or the link to a container: tcp://host:port"))
-    }),
-    encode: SchemaGetter.forbidden(() => "options are only decoded")
-  })
-)
+      : Result.succeed(variable(`${prefix}_${name.replace(/[A-Z]/g, "_$&").toUpperCase()}`, env, schema)))
 
 /** A link is nobody's choice: it gives way to a URL, and its host to a host. */
 const envLocation = EffectConfig.all({
-  url: optional(EffectConfig.Redacted("REDIS_URL")),
-  host: optional(EffectConfig.String("REDIS_HOST")),
-  port: optional(EffectConfig.schema(EnvPort, "REDIS_PORT"))
-}).pipe(
-  EffectConfig.map(({ host, port, url }) =>
-    port?.linked !== undefined && url !== undefined
-      ? { url, host, port: undefined }
-      : { url, host: host ?? port?.linked, port: port?.port }
+  url: variable("REDIS_URL", Redacted.make, UrlInput),
+  host: variable("REDIS_HOST", verbatim, Host),
+  port: variable(
+    "REDIS_PORT",
+    portOrLink,
+    Schema.Union([Port, Schema.declare(isLinked)]),
+    "must be a port, or the link to a container; write 6379 or tcp://host:6379"
   )
+}).pipe(
+  EffectConfig.map(({ host, port, url }) => {
+    if (!isLinked(port)) return { url, host, port }
+    return url === undefined ? { url, host: host ?? port.host, port: port.port } : { url, host, port: undefined }
+  })
 )
 
 /**
@@ -839,22 +821,23 @@ const envLocation = EffectConfig.all({
  *   then `REDIS_URL` and `REDIS_HOST` beat it), `REDIS_FAMILY` (`0`, `4`, `6`), `REDIS_USERNAME`, `REDIS_PASSWORD`,
  *   `REDIS_DATABASE`, `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_PROTOCOL` (`auto`, `2`, `3`),
  *   `REDIS_POOL_SIZE`, `REDIS_MAX_RESERVED`, `REDIS_MAX_PENDING_COMMANDS`, `REDIS_MAX_PENDING_BYTES`, `REDIS_WHEN_OVERLOADED` (`fail`, `wait`),
- *   `REDIS_CONNECT_TIMEOUT`, `REDIS_COMMAND_TIMEOUT` (durations such as `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
+ *   `REDIS_CONNECT_TIMEOUT`, `REDIS_COMMAND_TIMEOUT` (durations such as `5s`, `500ms` or `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
  * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
  *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),
  *   `REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION`, `REDIS_MAINTENANCE_MAX_WORKERS` (or `auto`),
  *   `REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE` (or `auto`), `REDIS_MAINTENANCE_TARGETS` (hosts, separated by commas),
  *   `REDIS_MAINTENANCE_LOG_LEVEL` (a name or 0 to 3).
  *
- * `Config.nested("CACHE")` turns them into `CACHE_REDIS_URL` and so on, for a second instance. What a variable says is
- * validated by `decode`; here it fails only where it cannot be read as a value of its type.
+ * `Config.nested("CACHE")` turns them into `CACHE_REDIS_URL` and so on, for a second instance. It fails only where the
+ * environment itself cannot be read: what a variable says is judged by `decode`, which tells what is wrong with all of
+ * them, and with all other options, in one failure. Until then such a field holds something that is no option.
  *
  * @category constructors
  * @since 0.1.0
  */
 export const fromEnv: EffectConfig.Config<Options> = EffectConfig.all({
   location: envLocation,
-  tls: optional(EffectConfig.Boolean("REDIS_TLS")),
+  tls: variable("REDIS_TLS", switched, Schema.Boolean, "must be true or false; write true"),
   credentials: envCredentials,
   ...readFrom(place, "REDIS"),
   ...readFrom(general, "REDIS"),

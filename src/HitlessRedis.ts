@@ -166,7 +166,7 @@ export interface Status {
  * @category services
  * @since 0.1.0
  */
-export const CurrentCommandTimeout = Context.Reference<Duration.Input | undefined>(
+export const CurrentCommandTimeout = Context.Reference<Config.DurationInput | undefined>(
   "hitless/HitlessRedis/CurrentCommandTimeout",
   { defaultValue: () => undefined }
 )
@@ -301,7 +301,7 @@ interface Client {
   readonly handoff: Handoff.Handoff
 }
 
-const timeoutOf = (fiber: Fiber.Fiber<unknown, unknown>): Duration.Input | undefined =>
+const timeoutOf = (fiber: Fiber.Fiber<unknown, unknown>): Config.DurationInput | undefined =>
   fiber.getRef(CurrentCommandTimeout)
 
 /** `own` is a connection that nobody else uses: that of the calls, or another. */

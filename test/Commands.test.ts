@@ -360,7 +360,7 @@ describe("a deadline of one's own", () => {
         assert.include(yield* refused(within(redis.send("PING"))), "CurrentCommandTimeout", inspect(timeout))
         yield* refused(within(redis.pipeline([["PING"]])))
       }
-      for (const timeout of ["5 seconds", 5000, 5_000_000_000n, [5, 0], { seconds: 5 }, "Infinity"] as const) {
+      for (const timeout of ["5 seconds", "5s", 5000, 5_000_000_000n, [5, 0], { seconds: 5 }, "Infinity"] as const) {
         const within = Effect.provideService(HitlessRedis.CurrentCommandTimeout, timeout)
         assert.strictEqual(yield* within(redis.send("PING")), "PONG")
       }

@@ -402,7 +402,7 @@ describe("Config", () => {
         { credentials: null },
         { credentials: Redacted.make }
       ]],
-      ["credentials.username", "must be a non-empty string; leave it out for the default user", [
+      ["credentials.username", "must be a non-empty string", [
         { credentials: { username: "", password: Redacted.make("hunter2") } }
       ]],
       ["credentials.password", secret, [
@@ -447,7 +447,6 @@ describe("Config", () => {
         { connectTimeout: -1 },
         { connectTimeout: Number.NaN },
         { connectTimeout: "Infinity" },
-        { connectTimeout: "soon" },
         { connectTimeout: {} },
         { connectTimeout: { second: 1 } },
         { connectTimeout: { seconds: "1" } },
@@ -456,6 +455,9 @@ describe("Config", () => {
         { connectTimeout: null },
         { connectTimeout: true }
       ]],
+      ["connectTimeout", "\"soon\" is no duration", [{ connectTimeout: "soon" }]],
+      ["connectTimeout", "\"5000\" is no duration", [{ connectTimeout: "5000" }]],
+      ["connectTimeout", "\"5d\" is no duration", [{ connectTimeout: "5d" }]],
       ["commandTimeout", "must be a positive duration; \"Infinity\" sets no limit", [
         { commandTimeout: 0 },
         { commandTimeout: "-Infinity" }
@@ -484,9 +486,9 @@ describe("Config", () => {
       ]],
       ["maintenance.relaxedTimeout", relaxedTimeout, [
         { maintenance: { relaxedTimeout: 0 } },
-        { maintenance: { relaxedTimeout: "on" } },
         { maintenance: { relaxedTimeout: Infinity } }
       ]],
+      ["maintenance.relaxedTimeout", "\"on\" is no duration", [{ maintenance: { relaxedTimeout: "on" } }]],
       [
         "maintenance.postHandoffRelaxedDuration",
         "must be a finite duration of at least 0: relaxed timeouts have to end",
@@ -550,8 +552,13 @@ describe("Config", () => {
         for (const options of broken) {
           const error = yield* Effect.flip(decodeUnknown(options))
           assert.strictEqual(error._tag, "HitlessConfigError")
-          assert.deepStrictEqual(error.issues, [{ field, rule }], inspect(options))
-          assert.strictEqual(error.message, `Invalid configuration:\n- ${field} ${rule}`)
+          assert.deepStrictEqual(error.issues.map(({ field }) => field), [field], inspect(options))
+          const [{ rule: told }] = error.issues
+          const [broken, right] = told.split("; write ")
+          assert.isTrue(broken.endsWith(rule), told)
+          // What it could have been meant for, nobody knows.
+          assert.strictEqual(right === undefined, rule === "is not an option", told)
+          assert.strictEqual(error.message, `Invalid configuration:\n- ${field}: ${told}`)
         }
       }))
 
@@ -579,6 +586,43 @@ describe("Config", () => {
           "maintenance.circuitBreaker.failures"
         ])
         assert.strictEqual(error.message.split("\n").length, 1 + error.issues.length)
+      }))
+
+    it.effect("of options, of a URL and of variables are listed together, each under the name that it has there", () =>
+      Effect.gen(function*() {
+        const env = yield* fromEnv({
+          REDIS_URL: "redis://ann:hunter2@cache:0/main",
+          REDIS_COMMAND_TIMEOUT: "y",
+          REDIS_CONNECT_TIMEOUT: "-1s",
+          REDIS_MAX_RESERVED: "ten",
+          REDIS_CLIENT_NAME: "my app",
+          REDIS_MAINTENANCE_MODE: "on",
+          REDIS_MAINTENANCE_RELAXED_TIMEOUT: "on",
+          REDIS_MAINTENANCE_TARGETS: "redis://ann:hunter2@cache"
+        })
+        const error = yield* Effect.flip(Config.decode({ ...env, poolSize: 9000 }))
+        assert.strictEqual(
+          error.message,
+          `Invalid configuration:
+- REDIS_URL: must be an integer from 1 to 65535; write 6379
+- REDIS_URL: must be an integer of at least 0: databases are numbered; write 0
+- REDIS_CLIENT_NAME: must be printable ASCII without spaces: servers refuse any other name; write checkout
+- poolSize: 9000 must be an integer from 1 to 5000: servers take 10000 clients by default, and a pool that moves has two for each; write 10
+- REDIS_MAX_RESERVED: "ten" must be an integer from 1 to 5000: each reservation is a connection of its own; write 10
+- REDIS_CONNECT_TIMEOUT: must be a positive, finite duration: a dial without an end could hold its callers for ever; write 5s, 500ms or 5 seconds
+- REDIS_COMMAND_TIMEOUT: "y" is no duration; write 5s, 500ms or 5 seconds
+- REDIS_MAINTENANCE_MODE: "on" must be "disabled", "enabled" or "auto"; write auto
+- REDIS_MAINTENANCE_RELAXED_TIMEOUT: "on" is no duration; write 5s, 500ms or 5 seconds, or off
+- REDIS_MAINTENANCE_TARGETS: must be an array of host names and IP addresses without ports, also *.example.com, or a predicate; write ["10.0.0.1", "*.example.com"], or in the environment 10.0.0.1,*.example.com`
+        )
+        assert.deepStrictEqual(error.issues[5], {
+          field: "connectTimeout",
+          variable: "REDIS_CONNECT_TIMEOUT",
+          rule:
+            "must be a positive, finite duration: a dial without an end could hold its callers for ever; write 5s, 500ms or 5 seconds"
+        })
+        assert.notInclude(printed(error), "hunter2")
+        assert.notInclude(printed(env), "hunter2")
       }))
 
     // One entry per numeric field: how it is given, and the documented constraint written down a second time.
@@ -786,25 +830,82 @@ describe("Config", () => {
         assert.deepStrictEqual(config.endpoint, Endpoint.tcp("second"))
       }))
 
-    it.effect.each([
-      ["REDIS_PORT", "many"],
-      ["REDIS_TLS", "perhaps"],
-      ["REDIS_CONNECT_TIMEOUT", "5000"],
-      ["REDIS_RETRY", "all"],
-      ["REDIS_PROTOCOL", "4"],
-      ["REDIS_MAINTENANCE_MODE", "on"],
-      ["REDIS_MAINTENANCE_RELAXED_TIMEOUT", "on"],
-      ["REDIS_MAINTENANCE_LOG_LEVEL", "4"]
-    ])("names %s where it cannot be read", ([name, value]) =>
+    const variables = [
+      "REDIS_URL",
+      "REDIS_HOST",
+      "REDIS_PORT",
+      "REDIS_FAMILY",
+      "REDIS_DATABASE",
+      "REDIS_TLS",
+      "REDIS_CLIENT_NAME",
+      "REDIS_PROTOCOL",
+      "REDIS_POOL_SIZE",
+      "REDIS_MAX_RESERVED",
+      "REDIS_MAX_PENDING_COMMANDS",
+      "REDIS_MAX_PENDING_BYTES",
+      "REDIS_WHEN_OVERLOADED",
+      "REDIS_CONNECT_TIMEOUT",
+      "REDIS_COMMAND_TIMEOUT",
+      "REDIS_RETRY",
+      "REDIS_ADDRESS_MAP",
+      "REDIS_MAINTENANCE_MODE",
+      "REDIS_MAINTENANCE_ENDPOINT_TYPE",
+      "REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES",
+      "REDIS_MAINTENANCE_HANDOFF_TIMEOUT",
+      "REDIS_MAINTENANCE_RELAXED_TIMEOUT",
+      "REDIS_MAINTENANCE_POST_HANDOFF_RELAXED_DURATION",
+      "REDIS_MAINTENANCE_MAX_WORKERS",
+      "REDIS_MAINTENANCE_HANDOFF_QUEUE_SIZE",
+      "REDIS_MAINTENANCE_TARGETS",
+      "REDIS_MAINTENANCE_LOG_LEVEL"
+    ]
+
+    it.effect("names every variable that breaks a rule, all of them at once, also with a prefix", () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(fromEnv({ [name]: value }))
-        assert.include(error.message, name)
+        const bad = Object.fromEntries(variables.map((name) => [`CACHE_${name}`, "no: such ✗"]))
+        const provider = ConfigProvider.fromEnvRecord(bad)
+        const options = yield* EffectConfig.nested(Config.fromEnv, "CACHE").parse(provider)
+        const { issues } = yield* Effect.flip(Config.decode(options))
+        assert.sameMembers(issues.map(({ variable }) => variable), Object.keys(bad))
       }))
+
+    it.effect.each(variables)("%s is right as its rule says to write it", (name) =>
+      Effect.gen(function*() {
+        const options = yield* fromEnv({ [name]: "no: such ✗" })
+        const { issues: [{ rule }] } = yield* Effect.flip(Config.decode(options))
+        const written = rule.split("; write ")[1]
+        assert.isDefined(written)
+        for (const value of written.replace(/^.*in the environment /, "").split(/,? or |, /)) {
+          yield* Effect.flatMap(fromEnv({ [name]: value }), Config.decode)
+        }
+      }))
+
+    const texts: ReadonlyArray<readonly [text: string, millis: number]> = [
+      ["5s", 5000],
+      ["500ms", 500],
+      ["5 seconds", 5000],
+      ["0.5 s", 500],
+      ["2m", 120_000],
+      ["1h", 3_600_000]
+    ]
+    it.effect.each(texts)(
+      "reads %s as %d milliseconds, as an option does",
+      ([text, millis]) =>
+        Effect.gen(function*() {
+          const read = yield* Effect.flatMap(fromEnv({ REDIS_COMMAND_TIMEOUT: text }), Config.decode)
+          const given = yield* decodeUnknown({ commandTimeout: text })
+          assert.strictEqual(Duration.toMillis(read.commandTimeout), millis)
+          assert.strictEqual(Duration.toMillis(given.commandTimeout), millis)
+        })
+    )
 
     it.effect("refuses a user name without a password", () =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(fromEnv({ REDIS_USERNAME: "ann" }))
-        assert.include(error.message, "REDIS_USERNAME is set without REDIS_PASSWORD")
+        const error = yield* Effect.flip(Effect.flatMap(fromEnv({ REDIS_USERNAME: "ann" }), Config.decode))
+        assert.strictEqual(
+          error.message,
+          "Invalid configuration:\n- REDIS_USERNAME: must not be set without a password; write one as REDIS_PASSWORD"
+        )
       }))
   })
 
@@ -827,7 +928,13 @@ describe("Config", () => {
       Effect.gen(function*() {
         const env = { REDIS_URL: "redis://:hunter2@cache", REDIS_PASSWORD: "hunter2" }
         assert.notInclude(printed(yield* fromEnv(env)), "hunter2")
-        assert.notInclude(printed(yield* Effect.flip(fromEnv({ ...env, REDIS_PORT: "hunter2" }))), "hunter2")
+        for (
+          const name of ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_CLIENT_NAME", "REDIS_MAINTENANCE_TARGETS"]
+        ) {
+          const options = yield* fromEnv({ ...env, [name]: "redis://:hunter2@ca che" })
+          assert.notInclude(printed(options), "hunter2")
+          assert.notInclude(printed(yield* Effect.flip(Config.decode(options))), "hunter2")
+        }
       }))
 
     it.effect("are in no error, whatever is wrong around them", () =>

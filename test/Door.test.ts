@@ -75,9 +75,9 @@ describe("the environment of a container", () => {
     "that says %s as the port is refused with what a port is, and without the value",
     (port) =>
       Effect.gen(function*() {
-        const error = yield* Effect.flip(Config.fromEnv.parse(ConfigProvider.fromEnvRecord({ REDIS_PORT: port })))
+        const error = yield* Effect.flip(decoded({ REDIS_PORT: port }))
         assert.include(error.message, "REDIS_PORT")
-        assert.include(error.message, "must be a port, or the link to a container: tcp://host:port")
+        assert.include(error.message, "must be a port, or the link to a container; write 6379 or tcp://host:6379")
         assert.notInclude(printed(error), port)
       })
   )
@@ -716,7 +716,10 @@ describe("maintenance.targets", () => {
       assert.deepStrictEqual(addressMap?.(Endpoint.tcp("10.0.0.5", 12001)), Endpoint.tcp("10.0.0.5", 12001))
       for (const bad of ["10.0.0.5:12000", "10.0.0.5:0=10.0.0.6", "=10.0.0.6:1", "10.0.0.5=10.0.0.6:http"]) {
         const error = yield* Effect.flip(read(bad))
-        assert.include(error.message, "addressMap must be an object that gives host:port for host:port, or a function")
+        assert.include(
+          error.message,
+          "REDIS_ADDRESS_MAP: must be an object that gives host:port for host:port, or a function; write"
+        )
       }
     }))
 

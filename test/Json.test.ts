@@ -235,9 +235,10 @@ describe("an error", () => {
       const error = yield* Effect.flip(Config.decode({ port: 0, database: -1 }))
       assert.deepStrictEqual(carried(error), {
         _tag: "HitlessConfigError",
+        message: error.message,
         issues: [
-          { field: "port", rule: "must be an integer from 1 to 65535" },
-          { field: "database", rule: "must be an integer of at least 0: databases are numbered" }
+          { field: "port", rule: "must be an integer from 1 to 65535; write 6379" },
+          { field: "database", rule: "-1 must be an integer of at least 0: databases are numbered; write 0" }
         ]
       })
     }))

@@ -11,7 +11,7 @@ import { Command } from "../commands/command.ts"
 import { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
 import { arePlain, blocksFor, copyOf, isPlain, refusalOf, refusalOfArguments, refused, takeBytes } from "./commands.ts"
-import { isDurationInput } from "./duration.ts"
+import { durationOf } from "./duration.ts"
 import { located } from "./printing.ts"
 import { nameOf, Request, type RequestKind, type RequestOwner, type Resume, type Typed, type Words } from "./request.ts"
 import type { Runtime } from "./runtime.ts"
@@ -69,12 +69,8 @@ const exec: Words = ["EXEC"]
 
 /** Milliseconds of a timeout that users set; `undefined` for what is no positive duration. */
 const readTimeout = (timeout: unknown): number | undefined => {
-  try {
-    const millis = isDurationInput(timeout) ? Duration.toMillis(timeout) : 0
-    return millis > 0 ? millis : undefined
-  } catch {
-    return undefined
-  }
+  const duration = durationOf(timeout)
+  return duration !== undefined && Duration.isPositive(duration) ? Duration.toMillis(duration) : undefined
 }
 
 /** Why a typed command may not be sent: of ours only its arguments can be at fault. */

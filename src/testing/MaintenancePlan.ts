@@ -31,7 +31,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { isDurationInput } from "../internal/duration.ts"
+import { durationOf } from "../internal/duration.ts"
 import { encoded } from "../internal/printing.ts"
 import type { PushElement } from "./SimulatedRedis.ts"
 
@@ -66,10 +66,9 @@ const optionalField = <S extends Schema.Constraint>(schema: S, rule: string) =>
 
 /** Milliseconds that a clock can count to exactly, or `NaN` for what is no such time. */
 const toMillis = (u: unknown): number => {
-  if (!isDurationInput(u)) return Number.NaN
-  // It throws for an object that only looks like a duration.
-  const millis = Result.try(() => Duration.toMillis(Duration.fromInputUnsafe(u)))
-  return Result.isSuccess(millis) && isTime(millis.success) ? millis.success : Number.NaN
+  const duration = durationOf(u)
+  const millis = duration === undefined ? Number.NaN : Duration.toMillis(duration)
+  return isTime(millis) ? millis : Number.NaN
 }
 
 const isTime = (millis: number): boolean => Number.isSafeInteger(millis) && millis >= 0
