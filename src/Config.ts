@@ -242,6 +242,19 @@ export interface Options {
    * accepted when nothing else is outstanding. Default: `fail`.
    */
   readonly whenOverloaded?: "fail" | "wait" | undefined
+  /**
+   * Whether a client is made only when a connection is: `connected` fails with what the first dial failed with, `lazy`
+   * succeeds at once, also where there is no server or it turns the client away, and dials until there is a connection;
+   * `status.health` is `down` until then. Default: `connected`.
+   */
+  readonly startup?: "connected" | "lazy" | undefined
+  /**
+   * What becomes of a command while no connection for commands serves (`status.health` is `down`): it waits for one until
+   * its deadline, or it fails at once with why there is none; so do `reserve`, commands that wait on the server and new
+   * subscriptions. While the first dial of a client is under way nothing is known to be down, and what is sent waits for
+   * its end. With `fail`, what would be sent again after a loss is not sent again either. Default: `wait`.
+   */
+  readonly whenDown?: "wait" | "fail" | undefined
   /** Time for one dial and handshake; positive and finite. Default: 5 seconds. */
   readonly connectTimeout?: DurationInput | undefined
   /** Time from call to reply; positive, `"Infinity"` for no limit. Default: 3 seconds. */
@@ -411,6 +424,10 @@ const CredentialsInput = Schema.Unknown.pipe(
 
 const WhenOverloaded = Schema.Literals(["fail", "wait"])
 
+const Startup = Schema.Literals(["connected", "lazy"])
+
+const WhenDown = Schema.Literals(["wait", "fail"])
+
 const Mode = Schema.Literals(["disabled", "enabled", "auto"])
 
 const EndpointTypeOrAuto = Schema.Union([Schema.Literal("auto"), EndpointType])
@@ -476,6 +493,8 @@ const general = {
     env: numeric
   }),
   whenOverloaded: choice(WhenOverloaded, "must be \"fail\" or \"wait\"", { default: "fail", env: verbatim }),
+  startup: choice(Startup, "must be \"connected\" or \"lazy\"", { default: "connected", env: verbatim }),
+  whenDown: choice(WhenDown, "must be \"wait\" or \"fail\"", { default: "wait", env: verbatim }),
   connectTimeout: length(
     duration(isPositiveAndFinite),
     "must be a positive, finite duration: a dial without an end could hold its callers for ever",
@@ -821,6 +840,7 @@ const envLocation = EffectConfig.all({
  *   then `REDIS_URL` and `REDIS_HOST` beat it), `REDIS_FAMILY` (`0`, `4`, `6`), `REDIS_USERNAME`, `REDIS_PASSWORD`,
  *   `REDIS_DATABASE`, `REDIS_TLS` (`true`, `false`), `REDIS_CLIENT_NAME`, `REDIS_PROTOCOL` (`auto`, `2`, `3`),
  *   `REDIS_POOL_SIZE`, `REDIS_MAX_RESERVED`, `REDIS_MAX_PENDING_COMMANDS`, `REDIS_MAX_PENDING_BYTES`, `REDIS_WHEN_OVERLOADED` (`fail`, `wait`),
+ *   `REDIS_STARTUP` (`connected`, `lazy`), `REDIS_WHEN_DOWN` (`wait`, `fail`),
  *   `REDIS_CONNECT_TIMEOUT`, `REDIS_COMMAND_TIMEOUT` (durations such as `5s`, `500ms` or `5 seconds`), `REDIS_RETRY` (`none`, `reads`).
  * - `REDIS_MAINTENANCE_MODE`, `REDIS_MAINTENANCE_ENDPOINT_TYPE`, `REDIS_MAINTENANCE_MAX_HANDOFF_RETRIES`,
  *   `REDIS_MAINTENANCE_HANDOFF_TIMEOUT`, `REDIS_MAINTENANCE_RELAXED_TIMEOUT` (or `off`),

@@ -101,7 +101,7 @@ export type Health = "ok" | "maintenance" | "degraded" | "down"
 export interface SlotStatus {
   /** Which of its kind it is, from 0 on, as in the events of `handoffs`. */
   readonly index: number
-  /** Whether it has no connection yet, has one, one that a handoff replaces, lost it, or is closed. */
+  /** Whether it was never needed, has a connection, one that a handoff replaces, dials one anew, or is closed. */
   readonly state: "Empty" | "Serving" | "Moving" | "Reconnecting" | "Closed"
   readonly endpoint: string | undefined
   /** The target, while the slot is moving. */
@@ -456,7 +456,8 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
       )
     )
   )
-  yield* pool.open()
+  if (runtime.config.startup === "lazy") pool.begin()
+  else yield* pool.open()
   const slotsAt = (endpoint: Endpoint) => Array.from(slots).filter((slot) => slot.isAt(endpoint))
   const handoff = yield* Handoff.make(runtime, { moves: maintenance.moves, slotsAt })
   const client: Client = { around, pool, reservations, subscriptions, calls, handoff }
@@ -464,7 +465,7 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
 })
 
 /**
- * Makes a client, connected once, for the surrounding scope.
+ * Makes a client, connected once unless `startup` is `lazy`, for the surrounding scope.
  *
  * **When to use**
  *
@@ -474,7 +475,7 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
  * **Details**
  *
  * Fails with `ConfigError`, or with what the first connection failed with: `ConnectFailed`, `AuthenticationFailed` or
- * `MaintenanceRefused`.
+ * `MaintenanceRefused`. With `startup: "lazy"` that fails what is sent instead, and connecting goes on.
  *
  * @category constructors
  * @since 0.1.0

@@ -28,7 +28,7 @@ import { Replays, untilItsTurn } from "./internal/replays.ts"
 import { passingRefusal } from "./internal/replies.ts"
 import type { Request, RequestObserver, RequestOwner, Site, Words } from "./internal/request.ts"
 import { finiteMillis, type Runtime } from "./internal/runtime.ts"
-import { livesAtLeast, renewAfter, Slot, type Surroundings, type Tenant } from "./internal/slot.ts"
+import { livesAtLeast, outageOf, renewAfter, Slot, type Surroundings, type Tenant } from "./internal/slot.ts"
 import type { Maintenance } from "./Maintenance.ts"
 
 /**
@@ -221,6 +221,11 @@ export class Pool {
     else if (request.state === "Waiting") this.alarm.set(this.deadlineOf(request))
   }
 
+  /** Begins to make the first connection, which goes on until there is one. */
+  begin(): void {
+    this.slots[0].begin()
+  }
+
   /** Makes the first connection; its failure is the client's. */
   open(): Effect.Effect<void, HitlessError> {
     const dial = this.slots[0].open()
@@ -270,8 +275,14 @@ export class Pool {
   private route(request: Request, now: number): void {
     const mustWait = this.keepsOrder && this.draining.size + this.waiting.size > 0
     const connection = mustWait ? undefined : this.pick(now, Math.min(slowAfter, request.timeout / 4))
-    if (connection === undefined) this.park(request, 0)
-    else connection.send(request)
+    if (connection !== undefined) connection.send(request)
+    else if (this.mustNotWait) this.expire(request, now)
+    else this.park(request, 0)
+  }
+
+  /** Whether nothing is to wait for a connection. */
+  private get mustNotWait(): boolean {
+    return this.serving.length === 0 && outageOf(this.around) !== undefined
   }
 
   /**
@@ -335,6 +346,8 @@ export class Pool {
     const serving: Array<Connection> = []
     for (const { connection } of this.slots) if (connection !== undefined) serving.push(connection)
     this.serving = serving
+    // What waits for its time may have to fail now.
+    if (this.waiting.size > 0 && this.mustNotWait) this.alarm.set(this.runtime.now())
   }
 
   // ----- waiting -----
@@ -378,10 +391,11 @@ export class Pool {
     let room = this.replays.room
     let next = Infinity
     const overdue: Array<Request> = []
+    const isOver = this.mustNotWait
     for (const request of this.takeWaiting()) {
       if (request.state === "Settled") continue
       const deadline = this.deadlineOf(request)
-      if (deadline <= now) {
+      if (isOver || deadline <= now) {
         overdue.push(request)
         continue
       }
@@ -583,17 +597,17 @@ export class Pool {
   /**
    * Where a server turned the client away those who wait fail at once, as the first connection does: its answer is not an
    * outage that passes. Who comes later waits for what the next dial says, so that credentials which were rotated are
-   * found soon.
+   * found soon; unless nobody is to wait.
    */
   private onDialFailed(reason: HitlessErrorReason): void {
-    if (this.serving.length > 0 || !isTurnedAway(reason)) return
+    if (this.serving.length > 0 || !(isTurnedAway(reason) || this.mustNotWait)) return
     const now = this.runtime.now()
     for (const request of this.takeWaiting()) this.expire(request, now)
   }
 
   /** Ends a request that waits, at its deadline or because of what the last dial ended with. */
   private expire(request: Request, now: number): void {
-    const failure = this.serving.length === 0 ? this.around.dialer.failure : undefined
+    const failure = this.serving.length === 0 ? outageOf(this.around) ?? this.around.dialer.failure : undefined
     const window = this.maintenance.timeouts.inForce(undefined, now)?.label
     this.conclude(request, { _tag: "Expired", site: undefined, failure }, now, window)
   }

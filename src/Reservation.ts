@@ -24,7 +24,7 @@ import { type Caller as CallsOptions, type Calls, makeCalls } from "./internal/c
 import { blockingFor, blocksFor, lastEntriesIn, statefulName } from "./internal/commands.ts"
 import { dialUntil } from "./internal/dialer.ts"
 import { Request, type RequestOwner, type Words } from "./internal/request.ts"
-import type { Surroundings } from "./internal/slot.ts"
+import { outageOf, type Surroundings } from "./internal/slot.ts"
 import { Pool } from "./Pool.ts"
 
 /** Commands whose last word counts, and by which the next connection is made what the last one was. */
@@ -441,6 +441,8 @@ export class Reservations {
   take(timeout: number, command: string): Effect.Effect<Calls, HitlessError, Scope.Scope> {
     const { runtime } = this.around
     return Effect.suspend(() => {
+      const outage = outageOf(this.around)
+      if (outage !== undefined) return Effect.fail(new HitlessError({ reason: outage }))
       const until = runtime.now() + timeout
       const late = new HitlessError({
         reason: new Overloaded({
@@ -563,7 +565,7 @@ export class Reservations {
       const { runtime } = this.around
       const lease = new Lease(this.around, this.made++)
       this.leases.add(lease)
-      return dialUntil(runtime, lease.open(), until).pipe(
+      return dialUntil(runtime, lease.open(), until, () => outageOf(this.around) !== undefined).pipe(
         Effect.as(lease),
         Effect.onError(() => Effect.sync(() => this.end(lease)))
       )

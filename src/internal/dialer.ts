@@ -38,16 +38,17 @@ export const isTurnedAway = ({ _tag }: HitlessErrorReason): boolean =>
 /** The longest wait between dials while somebody waits for the connection, in milliseconds; jitter adds a fifth. @internal */
 export const dialAgainWhileAwaited = 400
 
-/** Dials again until `until` (elapsed milliseconds), unless the client is turned away. @internal */
+/** Dials again until `until` (elapsed milliseconds), unless the client is turned away, or must not wait. @internal */
 export const dialUntil = (
   runtime: Runtime,
   dial: Effect.Effect<void, HitlessError>,
-  until: number
+  until: number,
+  mustNotWait: () => boolean
 ): Effect.Effect<void, HitlessError> => {
   const attempt = (failures: number): Effect.Effect<void, HitlessError> =>
     Effect.catch(dial, (error) => {
       const wait = runtime.jittered(backoff(failures + 1, dialAgainWhileAwaited))
-      if (isTurnedAway(error.reason) || runtime.now() + wait >= until) return Effect.fail(error)
+      if (isTurnedAway(error.reason) || mustNotWait() || runtime.now() + wait >= until) return Effect.fail(error)
       return Effect.delay(attempt(failures + 1), wait)
     })
   return attempt(0)

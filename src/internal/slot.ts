@@ -4,7 +4,7 @@
  * - `Empty`: never needed so far.
  * - `Serving`: its connection takes commands.
  * - `Moving`: the same, while a handoff prepares the connection's successor.
- * - `Reconnecting`: its connection was lost; a new one is dialled until it answers.
+ * - `Reconnecting`: its connection was lost, or could not be made at first; a new one is dialled until it answers.
  * - `Closed`: the end.
  *
  * Every fact about a slot is in its state, and every change of it goes through `transition`. Whoever uses a slot never
@@ -23,6 +23,7 @@ import type { Maintenance } from "../Maintenance.ts"
 import { backoff } from "./backoff.ts"
 import { dialAgainWhileAwaited, type Dialer, isTurnedAway } from "./dialer.ts"
 import type { Holder, Logins } from "./logins.ts"
+import type { DialFailure } from "./outcome.ts"
 import type { Request, Words } from "./request.ts"
 import { finiteMillis, type Runtime } from "./runtime.ts"
 
@@ -54,10 +55,12 @@ export interface Moving extends Held {
 }
 
 /** @internal */
-export interface Reconnecting extends Omit<Held, "connection" | "since"> {
+export interface Reconnecting extends Omit<Held, "connection"> {
   readonly _tag: "Reconnecting"
-  /** Where the lost connection led, as `host:port`. */
+  /** Where the lost connection led, or the first is to lead, as `host:port`. */
   readonly from: string
+  /** Why it was lost; `undefined` where there was none. */
+  readonly why: string | undefined
 }
 
 /** What a slot holds. @internal */
@@ -69,7 +72,7 @@ export type SlotState =
   | { readonly _tag: "Closed" }
 
 const legal: Record<SlotState["_tag"], ReadonlyArray<SlotState["_tag"]>> = {
-  Empty: ["Serving", "Closed"],
+  Empty: ["Serving", "Reconnecting", "Closed"],
   Serving: ["Serving", "Moving", "Reconnecting", "Closed"],
   Moving: ["Serving", "Moving", "Reconnecting", "Closed"],
   Reconnecting: ["Serving", "Closed"],
@@ -134,6 +137,25 @@ export interface Surroundings {
   readonly slots: Set<Slot>
 }
 
+/**
+ * Why nothing is to wait for a connection: `whenDown` is `fail` and no shared connection serves. `undefined` otherwise, and
+ * while the first dial of a client has not ended: nothing is known to be down.
+ *
+ * @internal
+ */
+export const outageOf = ({ dialer, runtime, slots }: Surroundings): DialFailure | undefined => {
+  if (runtime.config.whenDown === "wait") return undefined
+  let lost: Reconnecting | undefined
+  for (const { connection, isShared, state } of slots) {
+    if (!isShared) continue
+    if (connection !== undefined) return undefined
+    if (state._tag === "Reconnecting") lost ??= state
+  }
+  if (dialer.failure !== undefined || lost?.why === undefined) return dialer.failure
+  const detail = `the connection was lost (${lost.why}), and the next is being dialled`
+  return new ConnectFailed({ endpoint: lost.from, kind: "Dropped", detail, mayHaveExecuted: false })
+}
+
 /** The longest wait between dials, in milliseconds; while somebody waits it is `dialAgainWhileAwaited`. */
 const dialAgainAtMost = 2000
 
@@ -184,6 +206,14 @@ export class Slot implements Owner, Holder {
     const address = format(endpoint)
     const { connection, state } = this
     return connection?.address === address || (state._tag === "Moving" && format(state.move.target) === address)
+  }
+
+  /** Begins to dial until it has a connection, the first one. */
+  begin(): void {
+    const { runtime } = this.around
+    if (this.state._tag !== "Empty") return
+    const { endpoint } = runtime.config
+    this.goWithout({ from: format(endpoint), why: undefined, since: runtime.now(), soonLost: 0, relaxedUntil: 0 })
   }
 
   /** Dials once, wherever the database may be. */
@@ -478,18 +508,24 @@ export class Slot implements Owner, Holder {
       this.close()
       return
     }
-    const lost: Reconnecting = { _tag: "Reconnecting", from: connection.address, soonLost, relaxedUntil }
-    this.transition(lost)
+    this.goWithout({ from: connection.address, why, since: runtime.now(), soonLost, relaxedUntil })
     if (runtime.isClosing) return
     // What waits for its next connection is relaxed too.
     maintenance.relax(this.subject, relaxedUntil)
     runtime.log("Warn", "a connection was lost", { endpoint: connection.address, why })
-    runtime.fork(this.reconnect(lost))
+  }
+
+  /** It has no connection from now on, and dials one. */
+  private goWithout(lost: Omit<Reconnecting, "_tag">): void {
+    const { runtime } = this.around
+    const state: Reconnecting = { _tag: "Reconnecting", ...lost }
+    this.transition(state)
+    if (!runtime.isClosing) runtime.fork(this.reconnect(state))
   }
 
   /**
-   * Dials until the slot that lost its connection has one again: nobody else looks after it, so this goes on whatever an
-   * attempt ends with.
+   * Dials until the slot that has no connection has one: nobody else looks after it, so this goes on whatever an attempt
+   * ends with.
    */
   private readonly reconnect = Effect.fnUntraced(function*(this: Slot, lost: Reconnecting) {
     // A server that answers the handshake and then hangs up would otherwise be dialled without a pause.

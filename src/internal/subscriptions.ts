@@ -10,8 +10,10 @@
  * This module never chooses where to connect, and never publishes anything but the marker.
  */
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -30,7 +32,7 @@ import { loginWords, protocolOf } from "./handshake.ts"
 import { serverReplied } from "./replies.ts"
 import type { Words } from "./request.ts"
 import { finiteMillis } from "./runtime.ts"
-import { Slot, type Surroundings, type Tenant } from "./slot.ts"
+import { outageOf, Slot, type Surroundings, type Tenant } from "./slot.ts"
 
 const decoder = new TextDecoder()
 
@@ -173,6 +175,8 @@ export class Subscriptions {
   /** Streams that are full and do not drop: while there are any nothing is read. */
   private readonly full = new Set<object>()
   private readonly mayRead = Latch.makeUnsafe(true)
+  /** Those that subscribe now. */
+  private readonly beginning = new Set<Deferred.Deferred<never, HitlessError>>()
   private slot: Slot | undefined
   private made = 0
   /** The channel of the marker, while a connection is left for another. */
@@ -284,12 +288,16 @@ export class Subscriptions {
   private add(names: ReadonlyArray<Name>, listener: Listener, timeout: number): Effect.Effect<void, HitlessError> {
     return Effect.suspend(() => {
       const { runtime } = this.around
+      const outage = outageOf(this.around)
+      if (outage !== undefined) return Effect.fail(new HitlessError({ reason: outage }))
       const startedAt = runtime.now()
       const mine = names.map((name) => this.entryOf(name))
       for (const { listeners } of mine) listeners.add(listener)
       for (const [connection, link] of this.links) this.ask(connection, link)
       this.connect(startedAt + timeout)
-      return Effect.timeoutOrElse(
+      const down = Deferred.makeUnsafe<never, HitlessError>()
+      this.beginning.add(down)
+      const confirmed = Effect.timeoutOrElse(
         Effect.forEach(mine, (entry) => this.covered(entry), { discard: true }),
         {
           duration: timeout,
@@ -300,6 +308,10 @@ export class Subscriptions {
             )
           }
         }
+      )
+      return Effect.ensuring(
+        Effect.raceFirst(confirmed, Deferred.await(down)),
+        Effect.sync(() => this.beginning.delete(down))
       )
     })
   }
@@ -364,7 +376,8 @@ export class Subscriptions {
     const slot: Slot = new Slot(this.around, this.tenantOf(() => this.slot === slot), this.made++)
     this.slot = slot
     this.alarm.set(runtime.now() + askAfter)
-    runtime.fork(Effect.catchCause(dialUntil(runtime, slot.open(), until), (cause) =>
+    const dialled = dialUntil(runtime, slot.open(), until, () => outageOf(this.around) !== undefined)
+    runtime.fork(Effect.catchCause(dialled, (cause) =>
       Effect.sync(() => {
         if (this.slot !== slot) return
         this.failAll(Option.getOrElse(Cause.findErrorOption(cause), () => late("SUBSCRIBE", "dialling was given up")))
@@ -388,6 +401,9 @@ export class Subscriptions {
       onServing: () => this.onServing(),
       onDialFailed: (reason) => {
         if (isCurrent() && isTurnedAway(reason)) this.failAll(new HitlessError({ reason }))
+        else if (outageOf(this.around) !== undefined) {
+          for (const down of this.beginning) Deferred.doneUnsafe(down, Exit.fail(new HitlessError({ reason })))
+        }
       },
       onChange: () => {},
       onUnwritten: () => {},

@@ -8,6 +8,7 @@ describe("a slot", () => {
   const states: ReadonlyArray<SlotState["_tag"]> = ["Empty", "Serving", "Moving", "Reconnecting", "Closed"]
   const legal = new Set([
     "Empty → Serving",
+    "Empty → Reconnecting",
     "Empty → Closed",
     "Serving → Serving",
     "Serving → Moving",
