@@ -160,7 +160,7 @@ export interface MaintenanceOptions {
    * How many handoffs may wait. `auto` is 10 for each worker; never more than `poolSize`. Default: `auto`.
    */
   readonly handoffQueueSize?: number | "auto" | undefined
-  /** The least severe level that maintenance is logged at; 0 to 3 mean the same in this order. Default: `Warn`. */
+  /** The least severe level that maintenance, losses and recoveries are logged at; 0 to 3 mean the same in this order. Default: `Warn`. */
   readonly logLevel?: "Error" | "Warn" | "Info" | "Debug" | 0 | 1 | 2 | 3 | undefined
   /**
    * Where a move may lead, since credentials are sent there: host names and IP addresses, `*.example.com` for every name

@@ -268,7 +268,8 @@ describe("Credentials that change", { timeout: 30_000 }, () => {
           Effect.provide(NodeTransport.layer)
         )
         assert.strictEqual(yield* redis.send("ACL", "WHOAMI"), "ann")
-        assert.lengthOf(lines.filter((line) => line.includes("what the stream of credentials gave cannot be used")), 3)
+        // Two of them are wrong in the same way, which is told once.
+        assert.lengthOf(lines.filter((line) => line.includes("what the stream of credentials gave cannot be used")), 2)
         assert.lengthOf(lines.filter((line) => line.includes("there will be no newer credentials")), 1)
         assert.isFalse(lines.some((line) => line.includes("secret")))
       })

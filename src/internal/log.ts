@@ -1,8 +1,9 @@
 /**
- * Logging of maintenance, from synchronous code, at the level the configuration allows.
+ * Logging of maintenance and of what becomes of connections, from synchronous code, at the level the configuration allows.
  *
- * A line that comes again and again is written out a few times and then counted: what a server or a network does a
- * thousand times a second must not become a thousand lines. `close` writes what was counted and leaves nothing behind.
+ * What repeats is told once and then counted: what a server or a network does a thousand times a second, or every two
+ * seconds for a night, must not become as many lines. A line that says something new, another endpoint or another reason,
+ * is written out. `close` writes what was counted and leaves nothing behind.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -16,21 +17,41 @@ export const levels = ["Error", "Warn", "Info", "Debug"] as const
 /** @internal */
 export type Level = (typeof levels)[number]
 
-/** Logs one line. `message` is one of a few sentences; what differs from line to line belongs into `annotations`. @internal */
-export type Log = (level: Level, message: string, annotations: Record<string, unknown>) => void
+/**
+ * Logs one line. `message` is one of a few sentences; what differs from line to line belongs into `annotations`, and what
+ * was measured, and does not make it another line, into `measured`. @internal
+ */
+export type Log = (
+  level: Level,
+  message: string,
+  annotations: Record<string, unknown>,
+  measured?: Record<string, unknown>
+) => void
 
-/** How many lines with one message are written out in a period: each connection of a default pool can say it once. */
-const mostInPeriod = 10
+/** How many different lines with one message are written out: each connection of a default pool can say it once. */
+const mostDifferent = 10
 
-/** How long lines are gathered, in milliseconds: short enough to follow on a screen. */
-const period = 10_000
+/**
+ * How long repeated lines are gathered at first, in milliseconds: short enough to follow on a screen. When nothing like
+ * them has come for as long they are over, and the next is written out.
+ */
+const shortest = 10_000
+
+/** How many times longer the next time is while they go on, and the longest: a few lines for each hour of an outage. */
+const growth = 6
+const longest = 600_000
 
 interface Gathered {
   readonly level: Level
-  readonly until: number
-  lines: number
-  /** Of the last line that was not written out. */
-  annotations: Record<string, unknown>
+  /** The different lines that were written out. */
+  readonly written: Set<string>
+  /** When the counting began, how long it lasts, and when the last such line came. */
+  since: number
+  period: number
+  heardAt: number
+  /** How many were not written out, and what the last of them said. */
+  more: number
+  last: Record<string, unknown>
 }
 
 /** @internal */
@@ -47,38 +68,60 @@ export const makeLog = (
     run(Effect.annotateLogs(Effect.logWithLevel(level)(`hitless: ${message}`), annotations))
   }
 
-  const tell = (until: number): void => {
-    for (const [message, { annotations, level, lines, until: end }] of gathered) {
-      if (end > until) continue
-      gathered.delete(message)
-      const more = lines - mostInPeriod
-      if (more > 0) write(level, `${message} (the last of ${more} more like it in ${period / 1000} s)`, annotations)
-    }
+  const isOver = ({ heardAt }: Gathered, now: number): boolean => heardAt + shortest <= now
+
+  /** Tells what was counted of a message. */
+  const tell = (message: string, lines: Gathered, now: number): void => {
+    const { last, level, more, since } = lines
+    const seconds = Math.round((now - since) / 1000)
+    if (more > 0) write(level, `${message} (the last of ${more} more like it in ${seconds} s)`, last)
+    lines.more = 0
   }
 
-  const alarm = new Alarm(context, () => {
-    tell(monotonicMillis(clock))
-    for (const { lines, until } of gathered.values()) if (lines > mostInPeriod) alarm.set(until)
-  })
+  const review = (now: number): void => {
+    let next = Infinity
+    for (const [message, lines] of gathered) {
+      const ended = isOver(lines, now)
+      if (ended || lines.since + lines.period <= now) {
+        tell(message, lines, now)
+        lines.since = now
+        lines.period = Math.min(growth * lines.period, longest)
+      }
+      if (ended) gathered.delete(message)
+      // Only what has to be told later needs an alarm: a client that logs nothing keeps no timer.
+      else if (lines.more > 0) next = Math.min(next, lines.since + lines.period, lines.heardAt + shortest)
+    }
+    alarm.set(next)
+  }
+
+  const alarm = new Alarm(context, () => review(monotonicMillis(clock)))
 
   return {
-    log: (level, message, annotations) => {
+    log: (level, message, annotations, measured) => {
       if (levels.indexOf(level) > allowed) return
       const now = monotonicMillis(clock)
       let lines = gathered.get(message)
-      if (lines === undefined || lines.until <= now) {
-        tell(now)
-        lines = { level, until: now + period, lines: 0, annotations }
+      if (lines === undefined || isOver(lines, now)) {
+        review(now)
+        lines = { level, written: new Set(), since: now, period: shortest, heardAt: now, more: 0, last: annotations }
         gathered.set(message, lines)
       }
-      if (++lines.lines <= mostInPeriod) return write(level, message, annotations)
-      lines.annotations = annotations
-      // Only what has to be told later needs an alarm: a client that logs nothing keeps no timer.
-      alarm.set(lines.until)
+      lines.heardAt = now
+      const line = Object.values(annotations).join("\n")
+      const all = { ...annotations, ...measured }
+      if (!lines.written.has(line) && lines.written.size < mostDifferent) {
+        lines.written.add(line)
+        return write(level, message, all)
+      }
+      lines.more++
+      lines.last = all
+      alarm.set(Math.min(lines.since + lines.period, now + shortest))
     },
     close: () => {
       alarm.clear()
-      tell(Infinity)
+      const now = monotonicMillis(clock)
+      for (const [message, lines] of gathered) tell(message, lines, now)
+      gathered.clear()
     }
   }
 }

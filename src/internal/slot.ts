@@ -11,16 +11,19 @@
  * notices which connection it holds; what has to be brought to a new one before it serves, and what becomes of requests
  * that lost theirs, is up to the slot's tenant. A slot never chooses a request and never starts a handoff by itself.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type { Credentials } from "../Config.ts"
 import type { Connection, Owner } from "../Connection.ts"
 import { type Endpoint, format, isSameMove, type Move } from "../Endpoint.ts"
 import { ConnectFailed, HitlessError, type HitlessErrorReason } from "../HitlessError.ts"
 import type { Maintenance } from "../Maintenance.ts"
 import { backoff } from "./backoff.ts"
+import { endOf } from "./causes.ts"
 import { dialAgainWhileAwaited, type Dialer, isTurnedAway } from "./dialer.ts"
 import type { Holder, Logins } from "./logins.ts"
 import type { DialFailure } from "./outcome.ts"
@@ -61,6 +64,8 @@ export interface Reconnecting extends Omit<Held, "connection"> {
   readonly from: string
   /** Why it was lost; `undefined` where there was none. */
   readonly why: string | undefined
+  /** How many dials have failed since. */
+  failures: number
 }
 
 /** What a slot holds. @internal */
@@ -213,7 +218,7 @@ export class Slot implements Owner, Holder {
     const { runtime } = this.around
     if (this.state._tag !== "Empty") return
     const { endpoint } = runtime.config
-    this.goWithout({ from: format(endpoint), why: undefined, since: runtime.now(), soonLost: 0, relaxedUntil: 0 })
+    this.goWithout({ from: format(endpoint), why: undefined, soonLost: 0, relaxedUntil: 0 })
   }
 
   /** Dials once, wherever the database may be. */
@@ -464,11 +469,21 @@ export class Slot implements Owner, Holder {
       isRenewing: false
     })
     if ("connection" in state) this.retire(state.connection, drainUntil)
+    else if (state._tag === "Reconnecting") this.recovered(state, connection)
     // Its answer would come among what is published, where nobody can tell it from a refused subscription.
     if (this.kind !== "subscriber") dialer.supports.watch(connection)
     // It may have been dialled before its endpoint was told to move.
     this.catchUp()
     this.tenant.onServing()
+  }
+
+  /** As loud as the loss: who reads that something is down has to read that it is not any more. */
+  private recovered({ failures, since, why }: Reconnecting, { address: endpoint }: Connection): void {
+    const { runtime } = this.around
+    // One that was made at the first dial is no news.
+    if (why === undefined && failures === 0) return
+    const down = Duration.format(Duration.millis(Math.max(1, Math.round(runtime.now() - since))))
+    runtime.log("Warn", "a connection is there again", { endpoint }, { down, failedDials: failures })
   }
 
   /** When a connection with a successor has had its time, where nothing was announced. */
@@ -508,7 +523,7 @@ export class Slot implements Owner, Holder {
       this.close()
       return
     }
-    this.goWithout({ from: connection.address, why, since: runtime.now(), soonLost, relaxedUntil })
+    this.goWithout({ from: connection.address, why, soonLost, relaxedUntil })
     if (runtime.isClosing) return
     // What waits for its next connection is relaxed too.
     maintenance.relax(this.subject, relaxedUntil)
@@ -516,9 +531,9 @@ export class Slot implements Owner, Holder {
   }
 
   /** It has no connection from now on, and dials one. */
-  private goWithout(lost: Omit<Reconnecting, "_tag">): void {
+  private goWithout(lost: Omit<Reconnecting, "_tag" | "since" | "failures">): void {
     const { runtime } = this.around
-    const state: Reconnecting = { _tag: "Reconnecting", ...lost }
+    const state: Reconnecting = { _tag: "Reconnecting", ...lost, since: runtime.now(), failures: 0 }
     this.transition(state)
     if (!runtime.isClosing) runtime.fork(this.reconnect(state))
   }
@@ -531,8 +546,26 @@ export class Slot implements Owner, Holder {
     // A server that answers the handshake and then hangs up would otherwise be dialled without a pause.
     let failures = lost.soonLost
     do yield* this.pause(failures++)
-    while (this.state === lost && Exit.isFailure(yield* Effect.exit(this.open())))
+    while (this.state === lost && (yield* this.redial(lost)))
   })
+
+  /** Dials once for the slot that has no connection, and says so where that fails. Whether it did. */
+  private redial(lost: Reconnecting): Effect.Effect<boolean> {
+    return this.open().pipe(
+      Effect.as(false),
+      Effect.catchCause((cause) =>
+        Effect.sync(() => {
+          // It has another by now, or needs none.
+          if (this.state !== lost || this.around.runtime.isClosing) return true
+          lost.failures++
+          const error = Cause.findErrorOption(cause)
+          const why = Option.isSome(error) ? error.value.message : endOf(cause)
+          this.around.runtime.log("Warn", "no connection can be made, dialling goes on", { endpoint: lost.from, why })
+          return true
+        })
+      )
+    )
+  }
 
   /** The wait before a dial when so many have failed in a row, cut short when somebody waits for it. */
   private pause(failures: number): Effect.Effect<void> {
