@@ -4,6 +4,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["hitless-source"] } },
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+    exclude: ["test/package/**"],
     globalSetup: "test/support/globalSetup.ts",
     sequence: { concurrent: true }
   }
