@@ -6,6 +6,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     exclude: ["test/package/**"],
     globalSetup: "test/support/globalSetup.ts",
-    sequence: { concurrent: true }
+    sequence: { concurrent: true },
+    // For a test that waits in vain; on a busy machine those that do not take seconds.
+    testTimeout: 60_000
   }
 })

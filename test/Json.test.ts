@@ -194,7 +194,8 @@ describe("an error", () => {
     Overloaded,
     ProtocolViolation,
     ServerReplied,
-    TransactionAborted
+    TransactionAborted,
+    UnexpectedReply
   } = HitlessError
   const detail = "why"
   const reasons = [
@@ -205,6 +206,7 @@ describe("an error", () => {
     [new ConnectionLost({ ...at, detail }), { detail }],
     [new ServerReplied({ ...at, code: "WRONGTYPE", detail }), { code: "WRONGTYPE", detail }],
     [new ProtocolViolation({ ...at, detail }), { detail }],
+    [new UnexpectedReply({ ...at, detail }), { detail }],
     [new TransactionAborted({ ...at, detail }), { detail }],
     [new CommandRefused({ ...at, detail }), { detail }],
     [new Overloaded({ ...at, limit: 10, unit: "connections" }), { limit: 10, unit: "connections" }],
