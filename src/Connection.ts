@@ -64,7 +64,7 @@ import {
 import { final, outcomeOf, settle } from "./internal/outcome.ts"
 import { answer, leavesOpen, withErrors } from "./internal/replies.ts"
 import { Request, type RequestOwner, type Resume, type Words } from "./internal/request.ts"
-import { hiding, type Scrub, scrubber, unscrubbed } from "./internal/secrets.ts"
+import { type Scrub, Secrets, unscrubbed } from "./internal/secrets.ts"
 import * as Resp from "./Resp.ts"
 import type { Timeouts } from "./Timeouts.ts"
 import * as Transport from "./Transport.ts"
@@ -243,6 +243,7 @@ export class Connection {
   /** What it speaks, once the handshake is done. */
   protocol: 2 | 3 = 3
 
+  private readonly secrets = new Secrets()
   private life: State = "Connecting"
   private readonly owner: Owner
   private readonly hasTls: boolean
@@ -417,9 +418,11 @@ export class Connection {
     return Effect.void
   }
 
-  /** From here on what an `AUTH` tells is cut out of what the peer says, too. */
+  /** From here on the password that an `AUTH` tells is cut out of what the peer says, too. */
   hide(auth: Words): void {
-    this.scrub = hiding(this.scrub, auth)
+    const told = this.secrets.hide(auth[auth.length - 1])
+    // That of before may be refused to be left, and stays the valid one.
+    this.scrub = this.credentials === undefined ? told : this.secrets.hide(Redacted.value(this.credentials.password))
   }
 
   /**
@@ -440,6 +443,8 @@ export class Connection {
     const now = monotonicMillis(this.clock)
     for (const request of unwritten) {
       this.release(request)
+      // It is about this connection, and means nothing on another.
+      if (request.kind === "own") request.fail(new HitlessError({ reason: this.lost("the connection is being left") }))
       request.promised = this.deadlineOf(request, now)
     }
     this.drainUntil = until
@@ -974,7 +979,7 @@ const open = Effect.fnUntraced(function*(
     connection.credentials = credentials
     progress.stage = "handshake"
     progress.connection = connection
-    if (credentials !== undefined) connection.scrub = scrubber(Redacted.value(credentials.password))
+    if (credentials !== undefined) connection.hide(loginWords(credentials))
     for (const words of restored) if (words[0] === "AUTH") connection.hide(words)
     const session = { credentials, ask: yield* options.ask(connection.peerAddress), clientName, database, restored }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }

@@ -352,6 +352,8 @@ const slotStatusOf = ({ connection, index, state }: Slot): SlotStatus => ({
   load: connection?.backlog.commands ?? 0
 })
 
+const pendingOf = ({ pool, reservations }: Client): number => pool.outstanding + reservations.outstanding
+
 const statusOf = (client: Client): Status => {
   const { around: { dialer, maintenance, runtime, slots }, handoff, pool, reservations, subscriptions } = client
   const now = runtime.now()
@@ -380,7 +382,7 @@ const statusOf = (client: Client): Status => {
     leases: all.filter(({ kind }) => kind === "reserved").map(slotStatusOf),
     subscribers: all.filter(({ kind }) => kind === "subscriber").map(slotStatusOf),
     draining: pool.draining.size + reservations.draining + subscriptions.draining.size,
-    pending: pool.outstanding + reservations.outstanding,
+    pending: pendingOf(client),
     windows: windows.map(({ endsAt, label, subject }) => ({
       label,
       subject,
@@ -433,7 +435,7 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   const slots = new Set<Slot>()
   const logins = new Logins(runtime, slots)
   const dialer = new Dialer(runtime, maintenance, logins)
-  const around: Surroundings = { runtime, maintenance, dialer, logins, slots }
+  const around: Surroundings = { runtime, maintenance, dialer, logins, slots, whenDown: new Set() }
   const pool = new Pool(around, { kind: "shared", size: runtime.config.poolSize })
   const reservations = new Reservations(around, timeoutOf)
   const calls = makeCalls(runtime, pool, {
@@ -461,6 +463,11 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   const slotsAt = (endpoint: Endpoint) => Array.from(slots).filter((slot) => slot.isAt(endpoint))
   const handoff = yield* Handoff.make(runtime, { moves: maintenance.moves, slotsAt })
   const client: Client = { around, pool, reservations, subscriptions, calls, handoff }
+  const { observer } = runtime
+  if (observer !== undefined) {
+    const left = observer.onClient(() => pendingOf(client))
+    yield* Effect.addFinalizer(() => Effect.sync(left))
+  }
   return { client, service: makeService(client) }
 })
 

@@ -127,11 +127,16 @@ export class Maintenance {
     // One event concerns every endpoint on which it is heard: a node can be known by more than one name.
     if (!this.seenAt.first(notification, now, at.address)) return
     const target = notification._tag === "Moving" ? this.reached(at.endpoint, notification.target) : undefined
-    if (target !== undefined && format(target) === at.address) return
+    const { addressMap } = this.runtime.config
+    const isHere = target !== undefined && format(target) === at.address
+    // Behind one translated address another node can be from some time on: that is a move without a name.
+    const isTranslated = isHere && notification._tag === "Moving" && addressMap !== undefined &&
+      notification.target !== undefined && format(notification.target) !== at.address
+    if (isHere && !isTranslated) return
     this.timeouts.notify(notification, first, now)
     this.alarm.set(this.timeouts.nextEnd)
     if (notification._tag !== "Moving") return
-    if (notification.target === undefined) this.runtime.fork(this.followName(at, notification, now))
+    if (notification.target === undefined || isTranslated) this.runtime.fork(this.followName(at, notification, now))
     else if (target !== undefined) this.beginMove(at, target, notification, now)
   }
 

@@ -182,12 +182,17 @@ export class Pool {
     maintenance.timeouts.onClose(this.subject, () => {
       if (this.waiting.size > 0 || this.admission.commands > 0) this.alarm.set(runtime.now())
     })
+    around.whenDown.add(this.onDown)
     this.unobserve = runtime.recorder.observe({
       usedConnections: () => this.serving.filter(({ backlog }) => backlog.commands > 0).length,
       idleConnections: () => this.serving.filter(({ backlog }) => backlog.commands === 0).length,
       drainingConnections: () => this.draining.size,
       pendingRequests: () => this.outstanding
     })
+  }
+
+  private readonly onDown = (): void => {
+    if (this.waiting.size > 0) this.alarm.set(this.runtime.now())
   }
 
   /** Commands that are waiting or unanswered. */
@@ -239,6 +244,7 @@ export class Pool {
   /** Closes at once, with all that it has. */
   abandon(why: string): void {
     this.isOpen = false
+    this.around.whenDown.delete(this.onDown)
     this.unobserve()
     this.maintenance.timeouts.forget(this.subject)
     this.turnAllAway()
@@ -346,8 +352,14 @@ export class Pool {
     const serving: Array<Connection> = []
     for (const { connection } of this.slots) if (connection !== undefined) serving.push(connection)
     this.serving = serving
-    // What waits for its time may have to fail now.
-    if (this.waiting.size > 0 && this.mustNotWait) this.alarm.set(this.runtime.now())
+    this.tellIfDown()
+  }
+
+  /** Of the shared connections the last may be gone: what waits for one, here and elsewhere, may have to fail now. */
+  private tellIfDown(): void {
+    if (!this.keepsOrder && this.serving.length === 0 && outageOf(this.around) !== undefined) {
+      for (const told of this.around.whenDown) told()
+    }
   }
 
   // ----- waiting -----
@@ -600,6 +612,7 @@ export class Pool {
    * found soon; unless nobody is to wait.
    */
   private onDialFailed(reason: HitlessErrorReason): void {
+    this.tellIfDown()
     if (this.serving.length > 0 || !(isTurnedAway(reason) || this.mustNotWait)) return
     const now = this.runtime.now()
     for (const request of this.takeWaiting()) this.expire(request, now)

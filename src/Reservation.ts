@@ -13,6 +13,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -21,10 +22,10 @@ import type { Command } from "./commands/command.ts"
 import { HitlessError, Overloaded, TransactionAborted } from "./HitlessError.ts"
 import { Alarm } from "./internal/alarm.ts"
 import { type Caller as CallsOptions, type Calls, makeCalls } from "./internal/calls.ts"
-import { blockingFor, blocksFor, lastEntriesIn, statefulName } from "./internal/commands.ts"
+import { blockingFor, blocksFor, lastEntriesIn, refused, statefulName } from "./internal/commands.ts"
 import { dialUntil } from "./internal/dialer.ts"
 import { Request, type RequestOwner, type Words } from "./internal/request.ts"
-import { outageOf, type Surroundings } from "./internal/slot.ts"
+import { outageOf, type Surroundings, unlessDown } from "./internal/slot.ts"
 import { Pool } from "./Pool.ts"
 
 /** Commands whose last word counts, and by which the next connection is made what the last one was. */
@@ -235,6 +236,8 @@ export class Lease {
   readonly owner: RequestOwner
   private readonly pool: Pool
   private readonly state = new SessionState()
+  /** Open while no transaction of its user is: inside one a command is queued, and does not wait. */
+  readonly mayWait = Latch.makeUnsafe(true)
   /** What commands under way change. */
   private readonly changes = new Map<Request, ReadonlyArray<Change>>()
 
@@ -246,7 +249,11 @@ export class Lease {
       size: 1,
       restored: () => this.state.restored,
       stays: () => this.state.stays,
-      survives: () => this.state.onLost(),
+      survives: () => {
+        const survives = this.state.onLost()
+        this.lookAround()
+        return survives
+      },
       isItsUsers: () => this.state.isItsUsers,
       mayResend: () => this.state.mayResend,
       onSettled: (request, exit) => {
@@ -317,7 +324,24 @@ export class Lease {
   private begin(request: Request, words: ReadonlyArray<Words>): void {
     const changes = this.state.begin(words, request.kind === "transaction")
     if (changes.length > 0) this.changes.set(request, changes)
+    this.lookAround()
     for (const one of words) if (statefulName(one) === "AUTH") this.hide(one)
+  }
+
+  /** Closes the connections on which a command waits that nobody waits for any more: it would take what comes next. */
+  disarm(): void {
+    for (const connection of [this.slot.connection, ...this.pool.draining]) {
+      let isArmed = false
+      connection?.forEach(({ state, words }) => {
+        isArmed ||= state === "Settled" && blocksFor(words) > 0
+      })
+      if (isArmed) connection?.close("a command that waited on it was given up")
+    }
+  }
+
+  private lookAround(): void {
+    if (this.state.isInMulti) this.mayWait.closeUnsafe()
+    else this.mayWait.openUnsafe()
   }
 
   private get slot() {
@@ -360,6 +384,7 @@ export class Lease {
         this.state.end(change, results === undefined ? ending : endingOfResult(results[at]))
       }
     }
+    this.lookAround()
     if ((stays && !this.state.stays) || (isItsUsers && !this.state.isItsUsers)) this.slot.catchUp()
   }
 
@@ -439,10 +464,12 @@ export class Reservations {
 
   /** Takes a connection for the surrounding scope, for which it waits at most `timeout` milliseconds. */
   take(timeout: number, command: string): Effect.Effect<Calls, HitlessError, Scope.Scope> {
+    return Effect.map(this.lease(timeout, command), (lease) => this.callsOf(lease))
+  }
+
+  private lease(timeout: number, command: string): Effect.Effect<Lease, HitlessError, Scope.Scope> {
     const { runtime } = this.around
     return Effect.suspend(() => {
-      const outage = outageOf(this.around)
-      if (outage !== undefined) return Effect.fail(new HitlessError({ reason: outage }))
       const until = runtime.now() + timeout
       const late = new HitlessError({
         reason: new Overloaded({
@@ -461,13 +488,13 @@ export class Reservations {
           (lease) => Effect.sync(() => this.give(lease)),
           { interruptible: true }
         )),
-        Effect.map((lease) => this.callsOf(lease)),
         Effect.raceFirst(runtime.closed)
       )
       // What fails gives its permit back at once, and not when the scope of the one who tried closes.
       return Effect.flatMap(Effect.scope, (parent) => {
         const scope = Scope.forkUnsafe(parent)
-        return Effect.onError(Scope.provide(taken, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
+        const waits = unlessDown(this.around, Scope.provide(taken, scope))
+        return Effect.onError(waits, (cause) => Scope.close(scope, Exit.failCause(cause)))
       })
     })
   }
@@ -483,7 +510,7 @@ export class Reservations {
     command: Command<unknown> | undefined
   ): Effect.Effect<unknown, HitlessError> {
     return Effect.scoped(
-      Effect.flatMap(this.take(grace, String(words[0])), (calls) => this.blockOn(calls, words, bytes, grace, command))
+      Effect.flatMap(this.lease(grace, String(words[0])), (lease) => this.blockOn(lease, words, bytes, grace, command))
     )
   }
 
@@ -502,13 +529,14 @@ export class Reservations {
   }
 
   private blockOn(
-    calls: Calls,
+    lease: Lease,
     given: Words,
     bytes: boolean,
     grace: number,
     command: Command<unknown> | undefined
   ): Effect.Effect<unknown, HitlessError> {
     const { runtime } = this.around
+    const calls = this.callsOf(lease)
     return Effect.flatMap(withLastEntries(calls, given), (words) => {
       const startedAt = runtime.now()
       const end = startedAt + blocksFor(words)
@@ -528,11 +556,11 @@ export class Reservations {
           ),
           (reply) =>
             sliced !== undefined && (reply === waiting || (command === undefined && reply === null))
-              ? next
+              ? Effect.andThen(lease.mayWait.await, next)
               : Effect.succeed(reply)
         )
       })
-      return next
+      return Effect.onError(next, () => Effect.sync(() => lease.disarm()))
     })
   }
 
@@ -550,9 +578,20 @@ export class Reservations {
         // It is queued, and does not wait.
         lease.isInMulti
           ? calls.request("command", words, undefined, bytes, grace, command)
-          : this.blockOn(calls, words, bytes, grace, command)
+          : this.blockOn(lease, words, bytes, grace, command)
     })
-    return calls
+    return {
+      ...calls,
+      run: (command) =>
+        Effect.suspend(() =>
+          lease.isInMulti
+            ? refused(
+              String(command.words[0]),
+              "in a transaction that is open it is queued, and has no reply to decode; use `transaction`, or `send`"
+            )
+            : calls.run(command)
+        )
+    }
   }
 
   /** One that was given back and is as it was, or a new one; dials again until `until`, unless the client is turned away. */

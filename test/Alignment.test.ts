@@ -422,6 +422,7 @@ describe("a probe", () => {
       const names: Array<string> = []
       const held = yield* Effect.provideService(holding(), CurrentObserver, {
         onSettled: ({ name }) => names.push(name),
+        onClient: () => () => {},
         onGap: () => {}
       })
       const behind = yield* getBehindProbe(held)

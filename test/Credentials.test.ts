@@ -241,6 +241,59 @@ describe("Credentials that change", { timeout: 30_000 }, () => {
       assert.deepStrictEqual(said, ["ann", "ben"])
     }).pipe(Effect.scoped))
 
+  it.live("leave subscriptions in RESP2 alone where they are refused", () =>
+    Effect.gen(function*() {
+      const { admin, change, redis } = yield* setUp({ poolSize: 1, protocol: 2, maintenance: { logLevel: "Error" } })
+      const stream = yield* redis.subscription({ channels: ["news"] })
+      const heard = yield* start(Stream.runCollect(Stream.take(stream, 1)))
+      yield* change(login("zoe"))
+      yield* waitUntil(Effect.map(refusals(admin), (count) => count > 2))
+      yield* admin.send("PUBLISH", "news", "story")
+      assert.deepStrictEqual((yield* Fiber.join(heard)).map(({ _tag }) => _tag), ["Published"])
+    }).pipe(Effect.scoped))
+
+  it.live("do not follow unwritten commands to another connection", () =>
+    Effect.gen(function*() {
+      const { change, credentials } = yield* source
+      const said: Array<string> = []
+      const next = yield* rawServer((words) => {
+        if (words[0] === "HELLO" || words[0] === "AUTH") said.push(words.join(" "))
+        return answerHandshake(words) ?? "+OK\r\n"
+      })
+      const server = yield* rawServer((words) => words[0] === "MULTI" ? undefined : answerHandshake(words) ?? "+OK\r\n")
+      const redis = yield* HitlessRedis.make({ host, port: server.port, credentials, poolSize: 1 }).pipe(
+        Effect.provide(NodeTransport.layer)
+      )
+      // Until MULTI is answered nothing follows it, and so no AUTH.
+      yield* start(Effect.exit(redis.transaction([["SET", "k", 1]])))
+      yield* flushed
+      for (const name of ["ben", "cid"]) {
+        yield* change(login(name))
+        yield* Effect.sleep("30 millis")
+      }
+      const target = `${host}:${next.port}`
+      server.connections[0].socket.write(`>4\r\n$6\r\nMOVING\r\n:1\r\n:10\r\n$${target.length}\r\n${target}\r\n`)
+      yield* waitUntil(Effect.map(redis.status, ({ lastHandoff }) => lastHandoff?._tag === "Completed"))
+      yield* redis.send("GET", "x")
+      assert.deepStrictEqual(said, ["HELLO 3 AUTH cid password of cid"])
+    }).pipe(Effect.scoped))
+
+  it.live("are tried once where the first of them come late", () =>
+    Effect.gen(function*() {
+      let logins = 0
+      const server = yield* rawServer(([command]) => {
+        if (command !== "HELLO") return "+OK\r\n"
+        logins++
+        return "-WRONGPASS no\r\n"
+      })
+      const first = Stream.fromEffect(Effect.delay(Effect.succeed(login("ann")), "50 millis"))
+      const credentials = Stream.concat(first, Stream.never)
+      yield* Effect.flip(
+        HitlessRedis.make({ host, port: server.port, credentials }).pipe(Effect.provide(NodeTransport.layer))
+      )
+      assert.strictEqual(logins, 1)
+    }).pipe(Effect.scoped))
+
   const refuses = (credentials: Stream.Stream<Config.Credentials, unknown>, words: string) =>
     Effect.gen(function*() {
       const server = yield* startRedis()

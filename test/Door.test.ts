@@ -22,7 +22,7 @@ import type { SimulatedRedis } from "hitless/testing"
 import { createPrivateKey } from "node:crypto"
 import * as Net from "node:net"
 import { inspect } from "node:util"
-import { scrubber } from "../src/internal/secrets.ts"
+import { scrubber, Secrets } from "../src/internal/secrets.ts"
 import { credentialsOf } from "./support/credentials.ts"
 import { connect, deploy, handoffsEnded, waitUntil } from "./support/deployment.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
@@ -395,6 +395,21 @@ describe("a secret", () => {
     }))
 })
 
+describe("the secrets of a connection that logs in anew", () => {
+  it("are cut out, text and bytes, and after any number of logins those that count", () => {
+    const secrets = new Secrets()
+    secrets.hide("the first one")
+    const both = secrets.hide(new TextEncoder().encode("as bytes"))
+    assert.strictEqual(both("ERR the first one and as bytes"), "ERR *** and ***")
+    for (let i = 0; i < 20_000; i++) secrets.hide(`${i} is the token`)
+    const clean = secrets.hide("the valid one")
+    assert.strictEqual(clean("ERR the valid one, 19999 is the token"), "ERR ***, ***")
+    // The same again is no other one.
+    for (let i = 0; i < 100; i++) secrets.hide("refused again")
+    assert.strictEqual(secrets.hide("refused again")("ERR the valid one, refused again"), "ERR ***, ***")
+  })
+})
+
 describe("TLS", () => {
   const tlsServer = ({ cert, key }: Certificate, answer: typeof answerHandshake = answerHandshake) =>
     rawServer((words) => answer(words) ?? "+OK\r\n", { cert, key })
@@ -681,6 +696,22 @@ describe("maintenance.targets", () => {
         yield* client.close
       }
       assert.deepStrictEqual(asked, [outside, `${host}:${port(sim, "c")}`, outside])
+    }))
+
+  it.live("may lead to where the client is, behind which another node is bound before the end", () =>
+    Effect.gen(function*() {
+      const sim = yield* deploy(["a"])
+      const here = `${host}:${port(sim, "a")}`
+      const client = yield* watched(sim, undefined, () => Endpoint.tcp(host, port(sim, "a")))
+      yield* sim.push("a", ["MOVING", 1, 1, "10.9.8.7:12000"])
+      yield* handoffsEnded(client, 1)
+      assert.deepStrictEqual(client.handoffs.map(({ _tag, from, to }) => [_tag, from, to]).at(-1), [
+        "Completed",
+        here,
+        here
+      ])
+      assert.strictEqual(yield* sim.accepted("a"), 2)
+      assert.include((yield* client.redis.status).windows.map(({ label }) => label).join(), "MOVING 1")
     }))
 
   it.live("is not asked, and nothing followed, where a translation throws or gives no address", () =>

@@ -13,6 +13,7 @@ import { type Config, HitlessError, HitlessRedis } from "hitless"
 import { MaintenanceClock } from "hitless/testing"
 import { type Client, connectTo, host, kill, open, reasonOf, start, within } from "./support/client.ts"
 import { waitUntil } from "./support/deployment.ts"
+import { answerHandshake, rawServer } from "./support/rawServer.ts"
 import { freePort, startRedis } from "./support/redisServer.ts"
 import { advance, begin, rehearse, send, status } from "./support/rehearsal.ts"
 
@@ -227,9 +228,9 @@ describe("a client whose commands are not to wait", () => {
       yield* advance("10 millis")
       assert.isUndefined(waiting.pollUnsafe())
       yield* begin({ step: "refuse", at: 0, node: "a" }, { step: "kill", at: 0, node: "a" })
-      yield* advance("1 second")
+      yield* advance("10 millis")
       assert.isDefined(waiting.pollUnsafe())
-      assert.strictEqual((yield* Fiber.join(waiting)).kind, "Refused")
+      assert.strictEqual((yield* Fiber.join(waiting)).kind, "Dropped")
     }).pipe(Effect.scoped, rehearse(failing)))
 
   it.effect("goes on with what it had subscribed to", () =>
@@ -264,6 +265,51 @@ describe("a client whose commands are not to wait", () => {
       }
       assert.strictEqual(yield* redis.send("GET", "n"), "100")
     }).pipe(rehearse(failing)))
+})
+
+describe("what waits for a connection of its own when everything goes down", () => {
+  for (const [index, what] of ["a reservation", "a command that waits on the server", "a subscription"].entries()) {
+    it.live(`fails at once: ${what}`, () =>
+      Effect.gen(function*() {
+        // The second connection is accepted and never greeted.
+        const server = yield* rawServer((words, { id }) => id > 1 ? undefined : answerHandshake(words) ?? "+OK\r\n")
+        const redis = yield* connectTo({
+          host,
+          port: server.port,
+          poolSize: 1,
+          connectTimeout: "1 hour",
+          whenDown: "fail"
+        })
+        const ways = [
+          Effect.scoped(redis.reserve),
+          redis.send("BLPOP", "list", 0),
+          Effect.scoped(redis.subscription({ channels: ["news"] }))
+        ]
+        const waiting = yield* start(patient(Effect.flip(Effect.asVoid(ways[index]))))
+        yield* waitUntil(Effect.sync(() => server.connections.length === 2))
+        server.connections[0].socket.destroy()
+        const { mayHaveExecuted, reason } = yield* Fiber.join(waiting)
+        assert.deepStrictEqual([reason._tag, mayHaveExecuted], ["ConnectFailed", false])
+      }).pipe(Effect.scoped))
+  }
+
+  it.effect("fails at once: a command of a reservation that has lost its connection", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const lease = yield* redis.reserve
+      const id = yield* lease.send<number>("CLIENT", "ID")
+      yield* begin({ step: "handshake", at: 0, node: "a", handshake: { _tag: "HangBeforeHello" } })
+      yield* advance("10 millis")
+      yield* redis.send("CLIENT", "KILL", "ID", id)
+      yield* advance("10 millis")
+      const waiting = yield* Effect.forkChild(patient(Effect.flip(lease.send("INCR", "n"))), { startImmediately: true })
+      yield* advance("10 millis")
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* begin({ step: "kill", at: 0, node: "a" })
+      yield* advance("10 millis")
+      assert.isDefined(waiting.pollUnsafe())
+      assert.strictEqual((yield* Fiber.join(waiting)).mayHaveExecuted, false)
+    }).pipe(Effect.scoped, rehearse({ whenDown: "fail" })))
 })
 
 describe("a client whose commands are to wait", () => {

@@ -3,10 +3,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { HitlessRedis } from "hitless"
+import { Commands, HitlessRedis } from "hitless"
 import { MaintenanceClock, MaintenancePlan, Rehearsal, SimulatedRedis, TestRedis } from "hitless/testing"
 
 /** Two nodes in simulated time; what fails on purpose is not logged. */
@@ -156,4 +157,77 @@ describe("a rehearsal that could not have shown anything fails, and says why", (
       assert.deepStrictEqual(failure.expected, "subscriptions hear everything once")
       assert.match(failure.found[0]!, /^at .* the client may have missed messages$/)
     }))
+})
+
+describe("a rehearsal", () => {
+  const passes = (
+    work: Effect.Effect<unknown, unknown, TestRedis.Provided | Scope.Scope>,
+    options: TestRedis.Options
+  ) => work.pipe(Effect.scoped, rehearsal({ nodes: ["a", "b", "c"], latency: "5 millis", ...options }))
+
+  for (
+    const [name, pop] of [
+      ["in slices", Commands.blPop("list", "3 seconds")],
+      ["of one's own", Commands.make(["BLPOP", "list", 0.5], (reply) => Option.fromNullishOr(reply))]
+    ] as const
+  ) {
+    it.live(`takes a typed command that waited in vain for one that has not run: ${name}`, () =>
+      passes(
+        Effect.gen(function*() {
+          const redis = yield* HitlessRedis.HitlessRedis
+          const clock = yield* MaintenanceClock.MaintenanceClock
+          yield* clock.advanceUntil(redis.run<unknown>(pop))
+          yield* Rehearsal.assertEachRanOnce
+        }),
+        {}
+      ))
+  }
+
+  const announce = (at: string, node: string, seq: number, target: string) =>
+    ({ step: "push", at: at as never, node, elements: ["MOVING", seq, 30, target] }) as const
+
+  it.live("knows the announced time of a handoff to a translated address", () =>
+    passes(
+      Effect.gen(function*() {
+        const clock = yield* MaintenanceClock.MaintenanceClock
+        const steps = [announce("1 second", "a", 1, "192.168.7.2:6379")]
+        yield* clock.run(yield* MaintenancePlan.make({ nodes: ["a", "b"], steps }))
+        yield* clock.advance("5 seconds")
+        assert.deepStrictEqual((yield* Rehearsal.report).handoffs.map(({ outcome, to }) => [outcome, to]), [
+          ["completed", "10.0.0.2:6379"]
+        ])
+        yield* Rehearsal.assertHandoffsInTime
+      }),
+      { client: { poolSize: 1, addressMap: { "192.168.7.2:6379": "10.0.0.2:6379" } } }
+    ))
+
+  it.live("knows it of one to where its target has moved meanwhile", () =>
+    passes(
+      Effect.gen(function*() {
+        const clock = yield* MaintenanceClock.MaintenanceClock
+        const redis = yield* HitlessRedis.HitlessRedis
+        const lease = yield* clock.advanceUntil(redis.reserve)
+        yield* clock.advanceUntil(lease.send("WATCH", "k"))
+        const steps = [announce("1 second", "a", 1, "10.0.0.2:6379"), announce("5 seconds", "b", 2, "10.0.0.3:6379")]
+        yield* clock.schedule(yield* MaintenancePlan.make({ nodes: ["a", "b", "c"], steps }))
+        yield* clock.advance("10 seconds")
+        yield* clock.advanceUntil(lease.send("UNWATCH"))
+        yield* clock.advance("5 seconds")
+        assert.isAtLeast((yield* Rehearsal.report).handoffs.length, 3)
+        yield* Rehearsal.assertHandoffsInTime
+      }),
+      { client: { poolSize: 1 } }
+    ))
+
+  it.live("does not take what another client has under way for what ran too often", () =>
+    passes(
+      Effect.gen(function*() {
+        const clock = yield* MaintenanceClock.MaintenanceClock
+        const other = yield* clock.advanceUntil(HitlessRedis.make({ host: "10.0.0.2", port: 6379 }))
+        yield* Effect.forkScoped(Effect.forever(other.send("INCR", "n")), { startImmediately: true })
+        yield* clock.advance("1 second")
+        yield* Rehearsal.assertEachRanOnce
+      }),
+      {}
+    ))
 })

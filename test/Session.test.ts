@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import { HitlessRedis } from "hitless"
+import { Commands, HitlessRedis } from "hitless"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { connect, connectTo, host } from "./support/client.ts"
 import { answerHandshake, rawServer } from "./support/rawServer.ts"
@@ -26,6 +26,56 @@ const lose = Effect.gen(function*() {
 
 /** Another client changes what is watched. */
 const changed = Effect.flatMap(HitlessRedis.HitlessRedis, (redis) => redis.send("SET", "key", "another's"))
+
+describe("A command that waits on a reserved connection", () => {
+  it.live("is not taken into a transaction that its user opens beside it", () =>
+    Effect.gen(function*() {
+      const redis = yield* connect(yield* startRedis())
+      const lease = yield* redis.reserve
+      for (const pop of [lease.send("BLPOP", "list", 5), lease.run(Commands.blPop("list", "5 seconds"))]) {
+        const popped = yield* Effect.forkChild(pop, { startImmediately: true })
+        yield* Effect.sleep("50 millis")
+        assert.strictEqual(yield* lease.send("MULTI"), "OK")
+        yield* lease.send("SET", "k", 1)
+        // Longer than a slice.
+        yield* Effect.sleep("1200 millis")
+        assert.deepStrictEqual(yield* lease.send("EXEC"), ["OK"])
+        yield* redis.send("RPUSH", "list", "element")
+        assert.include(JSON.stringify(yield* Fiber.join(popped)), "element")
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("takes nothing when it was given up, and the connection goes on", () =>
+    Effect.gen(function*() {
+      const redis = yield* connect(yield* startRedis())
+      const lease = yield* redis.reserve
+      yield* lease.send("SELECT", 3)
+      const other = yield* redis.reserve
+      yield* other.send("SELECT", 3)
+      const givenUp = [
+        lease.send("BLPOP", "list", 0),
+        lease.send("BLPOP", "list", 1),
+        lease.run(Commands.blPop("list", 0))
+      ]
+      for (const [index, pop] of givenUp.entries()) {
+        yield* Effect.timeoutOption(pop, "100 millis")
+        // Within the time that the server would have waited.
+        yield* other.send("RPUSH", "list", `job ${index}`)
+        assert.deepStrictEqual(yield* lease.send("BLPOP", "list", 1), ["list", `job ${index}`])
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("is typed only where it is answered: inside a transaction of its user's it is refused", () =>
+    Effect.gen(function*() {
+      const redis = yield* connect(yield* startRedis())
+      const lease = yield* redis.reserve
+      yield* lease.send("MULTI")
+      const { message, reason } = yield* Effect.flip(lease.run(Commands.incr("n")))
+      assert.strictEqual(reason._tag, "CommandRefused")
+      assert.include(message, "`transaction`")
+      assert.deepStrictEqual(yield* lease.send("EXEC"), [])
+    }).pipe(Effect.scoped))
+})
 
 describe("A session", () => {
   it.effect("tells the next connection what was answered while it moved", () =>

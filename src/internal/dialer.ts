@@ -158,7 +158,8 @@ export class Dialer {
       ).pipe(
         // They were replaced while it shook hands.
         Effect.catchIf(
-          ({ reason }) => reason._tag === "AuthenticationFailed" && latest !== this.logins.latest,
+          ({ reason }) =>
+            reason._tag === "AuthenticationFailed" && latest !== undefined && latest !== this.logins.latest,
           () => attempt
         )
       )

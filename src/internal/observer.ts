@@ -9,6 +9,8 @@ import type { RequestObserver } from "./request.ts"
 export interface Observer {
   /** What was asked, when, and how it ended. */
   readonly onSettled: RequestObserver
+  /** A client was made, of which so many commands are waiting or unanswered; ended by what it returns. */
+  readonly onClient: (pending: () => number) => () => void
   /** A gap that a stream of messages has, or one that all of them have. */
   readonly onGap: (gap: Gap) => void
 }

@@ -109,6 +109,7 @@ const unexpected = ({ words: [name] }: Command<unknown>, thrown: unknown, site: 
  */
 export const answer = (request: Request, value: unknown, site: Site): void => {
   const command = request.commandAt(0)
+  request.isNull = value === null
   if (command === undefined) return request.succeed(value)
   let decoded: unknown
   try {

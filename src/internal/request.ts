@@ -133,6 +133,8 @@ export class Request extends Effectable.Class<void> {
   startedAt: Asked["startedAt"]
   state: RequestState = "Waiting"
   replies: Array<unknown> | undefined
+  /** Whether the server answered null, whatever that is decoded to. */
+  isNull = false
   /** It was written and put back without an answer: a server may have run it already. */
   replayed = false
   /** The last answer that meant "did not run": what counts when there is no time for another try. */

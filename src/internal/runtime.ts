@@ -41,8 +41,8 @@ export class Runtime {
   readonly closed: Effect.Effect<never, HitlessError>
   /** Who looks at every request that is over, if anybody does. */
   readonly observed: RequestObserver | undefined
-  /** Who looks at every gap in what subscriptions hear, if anybody does. */
-  readonly onGap: Observer["onGap"] | undefined
+  /** Who looks at the client, if anybody does. */
+  readonly observer: Observer | undefined
   isClosing = false
 
   private readonly random: Random.Random
@@ -68,7 +68,7 @@ export class Runtime {
     this.log = log
     this.closeLog = close
     const observer = Context.get(context, CurrentObserver)
-    this.onGap = observer?.onGap
+    this.observer = observer
     const onSettled = observer?.onSettled
     this.observed = this.recorder.recordsOperations
       ? (request, exit) => {

@@ -7,6 +7,7 @@
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Hex from "effect/encoding/Hex"
+import { keepNewest } from "./bounded.ts"
 
 /** A text without the secret. @internal */
 export type Scrub = (text: string) => string
@@ -111,9 +112,22 @@ export const scrubber = (secret: string | Uint8Array): Scrub => {
   }
 }
 
-/** Cuts what an `AUTH` tells out of texts, too. @internal */
-export const hiding = (scrub: Scrub, auth: ReadonlyArray<unknown>): Scrub => {
-  const password = auth.at(-1)
-  const own = scrubber(password instanceof Uint8Array ? password : String(password))
-  return (text) => own(scrub(text))
+/** How many secrets are kept out at once: a connection that logs in anew has told a few, and only the last is valid. */
+const mostSecrets = 16
+
+/** Several secrets, the newest of them. @internal */
+export class Secrets {
+  private readonly scrubs = new Map<string, Scrub>()
+
+  /** Keeps one more out of texts. Gives what cuts them all out. */
+  hide(secret: unknown): Scrub {
+    const value = secret instanceof Uint8Array ? secret : String(secret)
+    const key = typeof value === "string" ? `text ${value}` : `bytes ${Hex.encode(value)}`
+    const known = this.scrubs.get(key)
+    this.scrubs.delete(key)
+    this.scrubs.set(key, known ?? scrubber(value))
+    keepNewest(this.scrubs, mostSecrets)
+    const scrubs = [...this.scrubs.values()]
+    return scrubs.length === 1 ? scrubs[0] : (text) => scrubs.reduce((clean, scrub) => scrub(clean), text)
+  }
 }

@@ -140,6 +140,8 @@ export interface Surroundings {
   readonly logins: Logins
   /** The client's slots that are not closed. */
   readonly slots: Set<Slot>
+  /** Told when nothing is to wait for a connection any more: see `outageOf`. */
+  readonly whenDown: Set<() => void>
 }
 
 /**
@@ -159,6 +161,24 @@ export const outageOf = ({ dialer, runtime, slots }: Surroundings): DialFailure 
   if (dialer.failure !== undefined || lost?.why === undefined) return dialer.failure
   const detail = `the connection was lost (${lost.why}), and the next is being dialled`
   return new ConnectFailed({ endpoint: lost.from, kind: "Dropped", detail, mayHaveExecuted: false })
+}
+
+/** What waits for a connection, and fails at once when nothing is to wait, also when that comes later. @internal */
+export const unlessDown = <A, R>(
+  around: Surroundings,
+  waits: Effect.Effect<A, HitlessError, R>
+): Effect.Effect<A, HitlessError, R> => {
+  if (around.runtime.config.whenDown === "wait") return waits
+  const down = Effect.callback<never, HitlessError>((resume) => {
+    const look = () => {
+      const outage = outageOf(around)
+      if (outage !== undefined) resume(Effect.fail(new HitlessError({ reason: outage })))
+    }
+    around.whenDown.add(look)
+    look()
+    return Effect.sync(() => around.whenDown.delete(look))
+  })
+  return Effect.raceFirst(down, waits)
 }
 
 /** The longest wait between dials, in milliseconds; while somebody waits it is `dialAgainWhileAwaited`. */

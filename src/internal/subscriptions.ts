@@ -10,10 +10,8 @@
  * This module never chooses where to connect, and never publishes anything but the marker.
  */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -32,7 +30,7 @@ import { loginWords, protocolOf } from "./handshake.ts"
 import { serverReplied } from "./replies.ts"
 import type { Words } from "./request.ts"
 import { finiteMillis } from "./runtime.ts"
-import { outageOf, Slot, type Surroundings, type Tenant } from "./slot.ts"
+import { outageOf, Slot, type Surroundings, type Tenant, unlessDown } from "./slot.ts"
 
 const decoder = new TextDecoder()
 
@@ -175,8 +173,6 @@ export class Subscriptions {
   /** Streams that are full and do not drop: while there are any nothing is read. */
   private readonly full = new Set<object>()
   private readonly mayRead = Latch.makeUnsafe(true)
-  /** Those that subscribe now. */
-  private readonly beginning = new Set<Deferred.Deferred<never, HitlessError>>()
   private slot: Slot | undefined
   private made = 0
   /** The channel of the marker, while a connection is left for another. */
@@ -214,7 +210,7 @@ export class Subscriptions {
       const { runtime } = this.around
       return Effect.acquireRelease(
         Effect.onError(
-          Effect.raceFirst(this.add(names, listener, timeout), runtime.closed),
+          unlessDown(this.around, Effect.raceFirst(this.add(names, listener, timeout), runtime.closed)),
           () => Effect.sync(() => this.remove(names, listener))
         ),
         () => Effect.sync(() => this.remove(names, listener)),
@@ -255,7 +251,7 @@ export class Subscriptions {
             if (dropped === 0) return messages
             const missing = gap("dropped", dropped)
             dropped = 0
-            this.around.runtime.onGap?.(missing)
+            this.around.runtime.observer?.onGap(missing)
             return [missing, ...messages]
           })
         )
@@ -288,16 +284,12 @@ export class Subscriptions {
   private add(names: ReadonlyArray<Name>, listener: Listener, timeout: number): Effect.Effect<void, HitlessError> {
     return Effect.suspend(() => {
       const { runtime } = this.around
-      const outage = outageOf(this.around)
-      if (outage !== undefined) return Effect.fail(new HitlessError({ reason: outage }))
       const startedAt = runtime.now()
       const mine = names.map((name) => this.entryOf(name))
       for (const { listeners } of mine) listeners.add(listener)
       for (const [connection, link] of this.links) this.ask(connection, link)
       this.connect(startedAt + timeout)
-      const down = Deferred.makeUnsafe<never, HitlessError>()
-      this.beginning.add(down)
-      const confirmed = Effect.timeoutOrElse(
+      return Effect.timeoutOrElse(
         Effect.forEach(mine, (entry) => this.covered(entry), { discard: true }),
         {
           duration: timeout,
@@ -308,10 +300,6 @@ export class Subscriptions {
             )
           }
         }
-      )
-      return Effect.ensuring(
-        Effect.raceFirst(confirmed, Deferred.await(down)),
-        Effect.sync(() => this.beginning.delete(down))
       )
     })
   }
@@ -400,9 +388,9 @@ export class Subscriptions {
       onOrphans: (connection, _cause, _orphans, wasDraining) => this.onLost(connection, wasDraining),
       onServing: () => this.onServing(),
       onDialFailed: (reason) => {
-        if (isCurrent() && isTurnedAway(reason)) this.failAll(new HitlessError({ reason }))
-        else if (outageOf(this.around) !== undefined) {
-          for (const down of this.beginning) Deferred.doneUnsafe(down, Exit.fail(new HitlessError({ reason })))
+        // Where a connection serves, the dial was for its successor.
+        if (isCurrent() && this.slot?.connection === undefined && isTurnedAway(reason)) {
+          this.failAll(new HitlessError({ reason }))
         }
       },
       onChange: () => {},
@@ -429,7 +417,7 @@ export class Subscriptions {
   }
 
   private tellAll(told: Gap): void {
-    this.around.runtime.onGap?.(told)
+    this.around.runtime.observer?.onGap(told)
     const all = new Set(Array.from(this.entries.values()).flatMap(({ listeners }) => Array.from(listeners)))
     for (const listener of all) listener.hear(told)
   }
@@ -503,7 +491,7 @@ export class Subscriptions {
     const entry = this.entries.get(key)
     if (what === "subscribe" || !link.current.delete(key) || entry === undefined) return
     const lost = gap("lost")
-    this.around.runtime.onGap?.(lost)
+    this.around.runtime.observer?.onGap(lost)
     for (const listener of entry.listeners) listener.hear(lost)
     this.ask(connection, link)
   }

@@ -196,8 +196,13 @@ const build = Effect.fnUntraced(function*(
   const ledger = new Ledger(clock, (command, error) => entries.push({ _tag: "Failed", at: now(), command, error }))
   const handoffs = new Handoffs(now)
   const gaps: Array<GapHeard> = []
+  const clients = new Set<() => number>()
   const observer: Observer = {
     onSettled: ledger.onSettled,
+    onClient: (pending) => {
+      clients.add(pending)
+      return () => clients.delete(pending)
+    },
     onGap: ({ count, why }) => {
       const at = now()
       gaps.push({ at: Duration.millis(at), why, count })
@@ -264,6 +269,8 @@ const build = Effect.fnUntraced(function*(
       Effect.asVoid
     )
 
+  const underWay = () => Array.from(clients).reduce((sum, pending) => sum + pending(), 0)
+
   const report: Rehearsal["Service"]["report"] = Effect.map(redis.status, ({ pending }) => {
     const written: ReadonlyArray<Tally> = Array.from(ledger.written.values(), (one) => ({ ...one }))
     const { longest, requests } = ledger
@@ -274,8 +281,8 @@ const build = Effect.fnUntraced(function*(
         entry._tag === "Failed" ? [{ command: entry.command, at: Duration.millis(entry.at), error: entry.error }] : []
       ),
       writes: written,
-      // What is pending may have run and be on its way back.
-      repeated: written.filter((one) => one.executed > one.acknowledged + one.uncertain + pending),
+      // What is under way, of whichever client, may have run and be on its way back.
+      repeated: written.filter((one) => one.executed > one.acknowledged + one.uncertain + underWay()),
       lost: written.filter((one) => one.executed < one.acknowledged),
       handoffs: handoffs.outcomes(),
       announced: entries.filter(({ _tag }) => _tag === "Notified").length,

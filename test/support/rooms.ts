@@ -17,7 +17,7 @@ export const makeRooms = Effect.fnUntraced(function*(options: Config.Options) {
   const slots = new Set<Slot>()
   const logins = new Logins(runtime, slots)
   const dialer = new Dialer(runtime, maintenance, logins)
-  const around: Surroundings = { runtime, maintenance, dialer, logins, slots }
+  const around: Surroundings = { runtime, maintenance, dialer, logins, slots, whenDown: new Set() }
   const pool = new Pool(around, { kind: "shared", size: runtime.config.poolSize })
   yield* Effect.addFinalizer(() => runtime.close(() => pool.refuse(), Effect.andThen(pool.drain(), maintenance.end)))
   yield* pool.open()

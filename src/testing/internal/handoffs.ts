@@ -53,9 +53,11 @@ export class Handoffs {
 
   private begin(event: HandoffEvent): HandoffRecord {
     // An announcement without a target leads wherever the name does.
-    const announcement = this.announced.findLast(({ moving: { seq, target } }) =>
-      seq === event.seq && (target === undefined || format(target) === event.to)
-    )
+    const announcements = this.announced.filter(({ moving }) => moving.seq === event.seq)
+    const announcement =
+      announcements.findLast(({ moving: { target } }) => target === undefined || format(target) === event.to) ??
+        // The target has been moved on by now, or is reached at another address.
+        announcements.at(-1)
     const record: HandoffRecord = {
       event,
       since: announcement?.at ?? this.now(),

@@ -54,9 +54,6 @@ const decoder = new TextDecoder()
 /** An argument as the server sees it. */
 const byteString = (arg: Arg): string => fromBytes(typeof arg === "object" ? arg : encoder.encode(String(arg)))
 
-/** Whether a command waited in vain: for the deployment it has not run. Inside `MULTI` nothing waits, and it has. */
-const foundNothing = (words: Words, reply: unknown): boolean => reply === null && blocksFor(words) > 0
-
 /** See the module. */
 export class Ledger {
   readonly written = new Map<string, Written>()
@@ -111,7 +108,7 @@ export class Ledger {
   }
 
   private noteCommand(
-    { owner, words }: Request,
+    { isNull, owner, words }: Request,
     exit: Exit.Exit<unknown, HitlessError> | undefined,
     error: HitlessError | undefined
   ): void {
@@ -120,7 +117,8 @@ export class Ledger {
     if (name === "MULTI") {
       if (error === undefined) this.queued.set(owner, [])
     } else if (queue === undefined) {
-      const waitedInVain = exit !== undefined && Exit.isSuccess(exit) && foundNothing(words, exit.value)
+      // For the deployment what waited in vain has not run.
+      const waitedInVain = isNull && blocksFor(words) > 0
       if (!waitedInVain) this.note(words, exit, error)
     } else if (name === "EXEC") {
       this.queued.delete(owner)
@@ -153,8 +151,7 @@ export class Ledger {
       const result = results?.[index]
       if (result === undefined) this.note(words, exit, error)
       else if (Result.isSuccess(result)) {
-        const waitedInVain = request.kind === "pipeline" && foundNothing(words, result.success)
-        if (!waitedInVain) this.note(words, Exit.void, undefined)
+        this.note(words, Exit.void, undefined)
       } else {
         this.onFailed(String(words[0]), result.failure)
         this.note(words, Exit.fail(result.failure), result.failure)
