@@ -56,7 +56,7 @@ const counter = (port: number, protocol: 2 | 3) =>
         encoder.write(["ECHO", nonce])
         for (const chunk of encoder.take()) socket.write(chunk)
         wake()
-      }).pipe(Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.succeed("no answer" as const) }))
+      }).pipe(Effect.timeoutOrElse({ duration: "50 seconds", orElse: () => Effect.succeed("no answer" as const) }))
     }
     if (protocol === 3) yield* ask(["HELLO", "3"])
     return ask
