@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Caller, run } from "../src/testing/server/command.ts"
 import { dataCommands } from "../src/testing/server/commands.ts"
+import { dialects } from "../src/testing/server/dialect.ts"
 import { Keyspace } from "../src/testing/server/keyspace.ts"
 import type { ReplyValue } from "../src/testing/server/replies.ts"
 import { fromBytes } from "../src/testing/server/text.ts"
@@ -35,7 +36,7 @@ keyspaceSuite("scripts", Scripts.cases)
 describe("cursors", () => {
   const makeCaller = (): Caller => {
     const keyspace = new Keyspace(() => 0)
-    return { keyspace, database: keyspace.databases[0], protocol: 3 }
+    return { keyspace, database: keyspace.databases[0], protocol: 3, dialect: dialects["8.0"] }
   }
 
   const send = (caller: Caller, name: string, ...args: ReadonlyArray<string | number>): ReplyValue =>

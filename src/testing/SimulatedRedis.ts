@@ -89,6 +89,11 @@ export interface Options {
    */
   readonly hello?: "resp3" | "resp2" | "unknown" | undefined
   /**
+   * The Redis whose replies are reproduced, also in what `HELLO` and `INFO` tell. `"8.0"` unless given. It is not used
+   * with `upstream`, which has a version of its own.
+   */
+  readonly version?: "7.0" | "8.0" | undefined
+  /**
    * Passwords by user name, where `default` is the user of `AUTH password`. Everybody may do everything unless given.
    * It is not used with `upstream`, which checks credentials itself.
    */
@@ -359,6 +364,7 @@ export const make = Effect.fnUntraced(
     const deployment = makeDeployment({
       now: wall,
       hello: options.hello ?? "resp3",
+      version: options.version ?? "8.0",
       users: new Map(Object.entries(options.users ?? {})),
       scripts: options.scripts ?? [],
       onExecuted: (node, connection, words, ok) => options.onExecuted?.({ node, connection, words, ok })

@@ -10,9 +10,6 @@ import { isReplica } from "./conditions.ts"
 import { ReplyValue } from "./replies.ts"
 import { int64, matches, parseInteger } from "./text.ts"
 
-/** The Redis whose replies are reproduced. */
-export const version = "7.0.15"
-
 /** The error reply to a subcommand that is not known. */
 export const unknownSubcommand = (container: string, subcommand: string): string =>
   `ERR unknown subcommand '${subcommand.slice(0, 128)}'. Try ${container} HELP.`
@@ -205,7 +202,7 @@ const events: Reader = (text) => {
 // The largest `int` of C.
 const int = between(0n, 2n ** 31n - 1n)
 
-/** Parameters with the value that Redis 7.0 starts with; those without a reader cannot be set. */
+/** Parameters with the value that Redis starts with; those without a reader cannot be set. */
 const parameters: Readonly<Record<string, readonly [value: string, read?: Reader]>> = {
   appendfsync: ["everysec", choice("everysec", "always", "no")],
   appendonly: ["no", yesOrNo],
@@ -283,7 +280,7 @@ const info = (session: Client): ReplyValue => {
   const sessions = session.peer.clients()
   const lines = [
     "# Server",
-    `redis_version:${version}`,
+    `redis_version:${session.dialect.version}`,
     "redis_mode:standalone",
     "",
     "# Clients",
@@ -316,7 +313,6 @@ export const administration: Record<string, Command<Client>> = {
   "CLIENT|ID": { arity: 2, run: (session) => integer(session.peer.id) },
   "CLIENT|GETNAME": { arity: 2, run: (session) => session.name === "" ? nil : bulk(session.name) },
   "CLIENT|SETNAME": { arity: 3, run: setName },
-  // Redis knows it since 7.2, and clients send it to all.
   "CLIENT|SETINFO": { arity: 4, run: setInfo },
   "CLIENT|LIST": { arity: -2, run: list },
   "CLIENT|INFO": { arity: 2, run: (session) => described([session]) },

@@ -4,6 +4,7 @@
  */
 import type * as Redacted from "effect/Redacted"
 import type { Caller } from "./command.ts"
+import type { Dialect } from "./dialect.ts"
 import type { Keyspace } from "./keyspace.ts"
 import type { ReplyValue } from "./replies.ts"
 import type { Scripts } from "./scripts.ts"
@@ -25,6 +26,8 @@ export interface Deployment {
   /** What `CONFIG` tells. */
   readonly parameters: Map<string, string>
   readonly hello: Hello
+  /** What it does where versions of Redis do not agree. */
+  readonly dialect: Dialect
   /** Passwords by user name; empty when everybody may do everything. */
   readonly users: ReadonlyMap<string, Redacted.Redacted>
   /**
@@ -70,6 +73,8 @@ export interface Client extends Caller, Subscriber, Waiter {
   readonly transaction: { readonly queue: ReadonlyArray<unknown> } | undefined
   /** The name of the last command, as `CLIENT LIST` tells it. */
   readonly lastCommand: string
+  /** Confirms a subscription or its end. */
+  readonly confirm: (items: ReadonlyArray<ReplyValue>) => void
   /** How many keys it watches. */
   readonly watching: number
 }

@@ -5,9 +5,10 @@
  * caller, nothing of connections or endpoints. Arguments and values are byte strings (see `text.ts`). What a command
  * refuses is thrown as a `Refusal` and becomes an error reply in `run`.
  */
+import type { Dialect } from "./dialect.ts"
 import { type Database, type Keyspace, Refusal } from "./keyspace.ts"
 import { ReplyValue } from "./replies.ts"
-import { formatDouble, int64, parseDouble, parseInteger, toBytes } from "./text.ts"
+import { int64, parseDouble, parseInteger, toBytes } from "./text.ts"
 
 /** Whoever runs a command. */
 export interface Caller {
@@ -15,6 +16,8 @@ export interface Caller {
   /** The selected database. */
   readonly database: Database
   readonly protocol: 2 | 3
+  /** What the server does where versions of Redis do not agree. */
+  readonly dialect: Dialect
 }
 
 /**
@@ -65,9 +68,9 @@ export const bulkOrNil = (text: string | undefined): ReplyValue => text === unde
 export const count = (yes: boolean): ReplyValue => integer(yes ? 1 : 0)
 export const emptyArray = array([])
 
-// RESP2 has no doubles, and Redis 7.0 prints them with 17 digits there.
+// RESP2 has no doubles.
 export const double = (caller: Caller, value: number): ReplyValue =>
-  caller.protocol === 3 ? ReplyValue.Double({ value }) : bulk(formatDouble(value))
+  caller.protocol === 3 ? ReplyValue.Double({ value }) : bulk(caller.dialect.formatDouble(value))
 
 /** Values that belong together in twos: arrays of two in RESP3, one flat array in RESP2. */
 export const pairs = (caller: Caller, items: ReadonlyArray<readonly [ReplyValue, ReplyValue]>): ReplyValue =>
@@ -149,9 +152,11 @@ export const sample = <A>(items: ReadonlyArray<A>, count: number): ReadonlyArray
 
 // ----- running -----
 
-/** Whether a command may be called with that many arguments, its own name not counted. */
-export const fits = (command: Command<never>, args: number): boolean =>
-  command.arity < 0 ? args + 1 >= -command.arity : args + 1 === command.arity
+/** Whether a command, by its name in capitals, may be called with that many arguments, its name not counted. */
+export const fits = (dialect: Dialect, name: string, command: Command<never>, args: number): boolean => {
+  const arity = dialect.arities[name] ?? command.arity
+  return arity < 0 ? args + 1 >= -arity : args + 1 === arity
+}
 
 /** Runs a command; what it refuses becomes its error reply. */
 export const run = <C>(command: Command<C>, caller: C, args: ReadonlyArray<string>): Outcome => {

@@ -1,5 +1,5 @@
 /**
- * Every data command of the simulated server by its name, with the replies and the error texts of Redis 7.0.
+ * Every data command of the simulated server by its name, with the replies and the error texts of Redis.
  */
 import { array, bulk, type Caller, type Command, emptyArray, error, integer } from "./command.ts"
 import { blocking } from "./commands/blocking.ts"

@@ -6,7 +6,7 @@
  * changes a text changes its name too, and the test of this file then says which one is missing.
  */
 import type { Script, ScriptRedis, ScriptReply } from "./script.ts"
-import { formatDouble, fromBytes, parseDouble, toBytes } from "./text.ts"
+import { formatDigits, fromBytes, parseDouble, toBytes } from "./text.ts"
 
 // ----- Lua's ways -----
 
@@ -174,14 +174,14 @@ const fixedWindow: Script["run"] = (redis, [key], argv) => {
   if (current === undefined) {
     const ttl = Math.max(1, Math.ceil(refillMillis * tokens))
     redis.call("SET", key, tokens, "PX", ttl)
-    return [formatDouble(tokens), ttl]
+    return [formatDigits(tokens), ttl]
   }
   const left = redis.call<number>("PTTL", key)
   const next = current + tokens
-  if (limit !== undefined && next > limit) return [formatDouble(next), left]
+  if (limit !== undefined && next > limit) return [formatDigits(next), left]
   const ttl = Math.max(1, Math.ceil(left + refillMillis * tokens))
   redis.call("SET", key, next, "PX", ttl)
-  return [formatDouble(next), ttl]
+  return [formatDigits(next), ttl]
 }
 
 const tokenBucket: Script["run"] = (redis, [key, lastRefillKey], argv) => {
@@ -201,7 +201,7 @@ const tokenBucket: Script["run"] = (redis, [key, lastRefillKey], argv) => {
   const ttl = Math.max(1, Math.ceil(Math.ceil(limit - stored) * refillMillis - elapsed))
   redis.call("SET", key, stored, "PX", ttl)
   redis.call("SET", lastRefillKey, lastRefill, "PX", ttl)
-  return [formatDouble(next), formatDouble(elapsed)]
+  return [formatDigits(next), formatDigits(elapsed)]
 }
 
 /** Writes fields of a limit that learns, from an object. */

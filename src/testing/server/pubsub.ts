@@ -13,7 +13,7 @@ const subscribe = (kind: Kind, verb: string): Command<Client> => ({
   run: (session, names) => {
     for (const name of names) {
       session.deployment.subscribers.add(kind, name, session)
-      session.message([bulk(verb), bulk(name), integer(session.subscriptions.count(kind))])
+      session.confirm([bulk(verb), bulk(name), integer(session.subscriptions.count(kind))])
     }
     return undefined
   }
@@ -25,10 +25,10 @@ const unsubscribe = (kind: Kind, verb: string): Command<Client> => ({
     const names = given.length > 0 ? given : [...session.subscriptions[kind]]
     for (const name of names) {
       session.deployment.subscribers.remove(kind, name, session)
-      session.message([bulk(verb), bulk(name), integer(session.subscriptions.count(kind))])
+      session.confirm([bulk(verb), bulk(name), integer(session.subscriptions.count(kind))])
     }
     // One answer is owed even when nothing was subscribed.
-    if (names.length === 0) session.message([bulk(verb), nil, integer(session.subscriptions.count(kind))])
+    if (names.length === 0) session.confirm([bulk(verb), nil, integer(session.subscriptions.count(kind))])
     return undefined
   }
 })

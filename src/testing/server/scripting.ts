@@ -24,16 +24,14 @@ import { refusesWrites, writes } from "./conditions.ts"
 import { pubsub } from "./pubsub.ts"
 import { ReplyValue } from "./replies.ts"
 import type { ScriptRedis, ScriptReply, ScriptValue } from "./script.ts"
-import { formatDouble, fromBytes, int64, parseInteger } from "./text.ts"
+import { formatDigits, fromBytes, int64, parseInteger } from "./text.ts"
 
 // ----- values -----
 
 /** What ends a script: an error reply. */
 class Abort extends Error {}
 
-const toByteString = (value: string | number): string => {
-  // As Lua's numbers are written where a text is needed.
-  if (typeof value === "number") return formatDouble(value)
+const toByteString = (value: string): string => {
   // oxlint-disable-next-line no-control-regex
   if (/^[\x00-\xff]*$/.test(value)) return value
   throw new RangeError(`a byte string has no character ${JSON.stringify([...value].find((char) => char > "\xff"))}`)
@@ -68,7 +66,7 @@ const fromReply = (reply: ReplyValue): ScriptReply => {
     case "NullArray":
       return false
     case "Double":
-      return formatDouble(reply.value)
+      return formatDigits(reply.value)
     case "Boolean":
       return reply.value ? 1 : 0
     case "Verbatim":
@@ -86,26 +84,29 @@ const fromReply = (reply: ReplyValue): ScriptReply => {
 const published = (name: string): Command<Client> | undefined =>
   name === "PUBLISH" || name === "SPUBLISH" ? pubsub[name] : undefined
 
-// What `COMMAND` of Redis 7.0.15 flags as `noscript`, and here also what Redis lets a script ask about itself.
+// What `COMMAND` of every version flags as `noscript`, and here also what Redis lets a script ask about itself.
 // dprint-ignore
 const notAllowed = new Set([
-  "AUTH", "BLMOVE", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZPOPMAX", "BZPOPMIN", "CLIENT", "CONFIG", "DEBUG", "DISCARD",
-  "EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "EXEC", "HELLO", "INFO", "MULTI", "PING", "PSUBSCRIBE", "PUBSUB",
-  "PUNSUBSCRIBE", "QUIT", "RESET", "ROLE", "SCRIPT", "SELECT", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE",
-  "UNSUBSCRIBE", "UNWATCH", "WAIT", "WATCH"
+  "AUTH", "CLIENT", "CONFIG", "DEBUG", "DISCARD", "EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "EXEC", "HELLO", "INFO",
+  "MULTI", "PING", "PSUBSCRIBE", "PUBSUB", "PUNSUBSCRIBE", "QUIT", "RESET", "ROLE", "SCRIPT", "SELECT", "SSUBSCRIBE",
+  "SUBSCRIBE", "SUNSUBSCRIBE", "UNSUBSCRIBE", "UNWATCH", "WATCH"
 ])
 
 const makeRedis = (session: Client, isReadOnly: boolean): ScriptRedis => {
-  const { database, keyspace } = session
-  const caller: Caller = { keyspace, database, protocol: 2 }
+  const { database, dialect, keyspace } = session
+  const caller: Caller = { keyspace, database, protocol: 2, dialect }
   const call = <A extends ScriptReply>(command: string, ...given: ReadonlyArray<string | number>): A => {
     const name = command.toUpperCase()
-    const args = given.map(toByteString)
-    if (notAllowed.has(name)) throw new Abort("ERR This Redis command is not allowed from script")
+    const args = given.map((value) => typeof value === "number" ? dialect.formatDouble(value) : toByteString(value))
+    if (notAllowed.has(name) || dialect.notInScripts.has(name)) {
+      throw new Abort("ERR This Redis command is not allowed from script")
+    }
     const data = dataCommands.get(name)
     const known = data ?? published(name)
     if (known === undefined) throw new Abort("ERR Unknown Redis command called from script")
-    if (!fits(known, args.length)) throw new Abort("ERR Wrong number of args calling Redis command from script")
+    if (!fits(dialect, name, known, args.length)) {
+      throw new Abort("ERR Wrong number of args calling Redis command from script")
+    }
     if (data !== undefined && writes(name)) {
       if (isReadOnly) throw new Abort("ERR Write commands are not allowed from read-only scripts.")
       const refused = refusesWrites(session.peer.node)

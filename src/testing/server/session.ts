@@ -6,7 +6,7 @@
  * It is synchronous and sends through its `Peer`. Sockets, time, stalls and maintenance belong to the peer.
  */
 import * as Redacted from "effect/Redacted"
-import { administration, badName, makeParameters, printable, unknownSubcommand, version } from "./administration.ts"
+import { administration, badName, makeParameters, printable, unknownSubcommand } from "./administration.ts"
 import type { Client, Deployment, Hello, OnExecuted, Peer } from "./client.ts"
 import {
   array,
@@ -24,6 +24,7 @@ import {
 } from "./command.ts"
 import { dataCommands } from "./commands.ts"
 import { type Conditions, isReplica, refuses } from "./conditions.ts"
+import { type Dialect, dialects, type Version } from "./dialect.ts"
 import { type Database, Keyspace, type Watch } from "./keyspace.ts"
 import { pubsub } from "./pubsub.ts"
 import { encodeReply, ReplyValue } from "./replies.ts"
@@ -38,6 +39,7 @@ import { Wait, Waiting } from "./waiting.ts"
 export const makeDeployment = (options: {
   readonly now: () => number
   readonly hello: Hello
+  readonly version: Version
   readonly users: ReadonlyMap<string, Redacted.Redacted>
   readonly scripts: ReadonlyArray<Script>
   readonly onExecuted: OnExecuted
@@ -48,6 +50,7 @@ export const makeDeployment = (options: {
   scripts: new Scripts(options.scripts),
   parameters: makeParameters(),
   hello: options.hello,
+  dialect: dialects[options.version],
   users: options.users,
   onExecuted: options.onExecuted
 })
@@ -121,6 +124,9 @@ export class Session implements Client {
   /** The name of the last command, as `CLIENT LIST` tells it. */
   lastCommand = "NULL"
   readonly subscriptions = new Subscriptions()
+  private isRunning = false
+  /** Messages of the client to itself, which follow the reply to its command. */
+  private readonly postponed: Array<ReplyValue> = []
   private watch: Watch = { broken: false }
   private watched: Array<readonly [Database, string]> = []
 
@@ -134,6 +140,10 @@ export class Session implements Client {
     return this.peer.protocol
   }
 
+  get dialect(): Dialect {
+    return this.deployment.dialect
+  }
+
   get keyspace(): Keyspace {
     return this.deployment.keyspace
   }
@@ -145,7 +155,9 @@ export class Session implements Client {
   /** Runs one command and sends its reply, or lets the client wait for it. */
   handle(given: ReadonlyArray<Uint8Array>): void {
     const words = given.map(fromBytes)
+    this.isRunning = true
     const outcome = this.dispatch(words)
+    this.isRunning = false
     if (outcome instanceof Blocked) {
       this.wait = new Wait(this, outcome, words)
       this.deployment.waiting.add(this.wait)
@@ -154,6 +166,7 @@ export class Session implements Client {
       if (/^hello$/i.test(words[0])) this.peer.sendHello([encodeReply(outcome, this.protocol)])
       else this.peer.send(outcome)
     }
+    for (const message of this.postponed.splice(0)) this.peer.deliver(message)
     this.deployment.waiting.retry()
   }
 
@@ -162,13 +175,15 @@ export class Session implements Client {
     let name = first.toUpperCase()
     if (containers.has(name) && args.length > 0) {
       name = `${name}|${args[0].toUpperCase()}`
-      if (!sessionCommands.has(name)) return this.refuse(name, unknownSubcommand(first.toUpperCase(), args[0]))
+      if (!sessionCommands.has(name) || this.dialect.unknown.has(name)) {
+        return this.refuse(name, unknownSubcommand(first.toUpperCase(), args[0]))
+      }
     }
     const command = name === "HELLO" && this.deployment.hello === "unknown"
       ? undefined
       : sessionCommands.get(name) ?? dataCommands.get(name)
     if (command === undefined) return this.refuse(name, unknownCommand(first, args))
-    if (!fits(command, args.length)) return this.refuse(name, wrongArity(name.toLowerCase()))
+    if (!fits(this.dialect, name, command, args.length)) return this.refuse(name, wrongArity(name.toLowerCase()))
     if (this.user === undefined && !beforeLogin.has(name)) return this.refuse(name, noAuth)
     const refused = refusalOf(this.peer.node, name, this.transaction?.queue.map(({ name }) => name))
     if (refused !== undefined) return this.refuse(name, refused)
@@ -243,9 +258,15 @@ export class Session implements Client {
     }))
   }
 
-  /** Sends to a subscriber: a push, or the array that RESP2 makes of it. */
-  message(items: ReadonlyArray<ReplyValue>): void {
+  // Pushes, or the arrays that RESP2 makes of them.
+  confirm(items: ReadonlyArray<ReplyValue>): void {
     this.peer.deliver(ReplyValue.Push({ items }))
+  }
+
+  message(items: ReadonlyArray<ReplyValue>): void {
+    const message = ReplyValue.Push({ items })
+    if (this.isRunning && this.dialect.repliesFirst) this.postponed.push(message)
+    else this.peer.deliver(message)
   }
 
   /** Leaves nothing of this session in what the deployment shares. */
@@ -299,7 +320,7 @@ const hello = (session: Session, args: ReadonlyArray<string>): ReplyValue => {
   session.peer.protocol = protocol
   const facts: ReadonlyArray<readonly [string, ReplyValue]> = [
     ["server", bulk("redis")],
-    ["version", bulk(version)],
+    ["version", bulk(session.dialect.version)],
     ["proto", integer(protocol)],
     ["id", integer(session.peer.id)],
     ["mode", bulk("standalone")],

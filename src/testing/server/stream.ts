@@ -28,6 +28,8 @@ export interface Consumer {
   readonly name: string
   /** When it last asked for anything. */
   seenAt: number
+  /** When it was last given anything, if ever. */
+  activeAt: number | undefined
 }
 
 /** An entry that a consumer was given and has not acknowledged. */
@@ -153,21 +155,28 @@ export class Stream {
     return copy
   }
 
-  /** Moves a group forward to an entry that is delivered. */
-  advance(group: Group, id: Id): void {
+  /** Moves a group forward to an entry that is delivered; `countsTrimmed` is the dialect's. */
+  advance(group: Group, id: Id, countsTrimmed: boolean): void {
     if (id <= group.lastId) return
-    group.entriesRead = group.entriesRead !== undefined && !this.isBrokenFrom(id)
+    const follows = countsTrimmed
+      ? this.first !== undefined && group.lastId >= this.first.id && !this.isBrokenFrom(group.lastId)
+      : !this.isBrokenFrom(id)
+    group.entriesRead = group.entriesRead !== undefined && follows
       ? group.entriesRead + 1n
-      : this.entriesUpTo(id)
+      : this.entriesUpTo(id, countsTrimmed)
     group.lastId = id
   }
 
   /** How many entries a group has still to read, or `undefined` where nobody can tell. */
-  lag(group: Group): bigint | undefined {
+  lag(group: Group, countsTrimmed: boolean): bigint | undefined {
     if (this.entriesAdded === 0n) return 0n
+    if (countsTrimmed) {
+      if (this.first === undefined) return 0n
+      if (group.lastId < this.first.id && this.maxDeletedId < this.first.id) return BigInt(this.size)
+    }
     const read = group.entriesRead !== undefined && !this.isBrokenFrom(group.lastId)
       ? group.entriesRead
-      : this.entriesUpTo(group.lastId)
+      : this.entriesUpTo(group.lastId, countsTrimmed)
     return read === undefined ? undefined : this.entriesAdded - read
   }
 
@@ -177,8 +186,9 @@ export class Stream {
   }
 
   /** How many entries of the whole history are up to `id`, where its place tells. */
-  private entriesUpTo(id: Id): bigint | undefined {
+  private entriesUpTo(id: Id, countsTrimmed: boolean): bigint | undefined {
     if (this.first === undefined && id <= this.lastId) return this.entriesAdded
+    if (countsTrimmed && id !== 0n && id < this.maxDeletedId) return undefined
     if (id === this.lastId) return this.entriesAdded
     if (this.first === undefined || id > this.lastId) return undefined
     // What was trimmed is all before the first entry; what was deleted may be anywhere.

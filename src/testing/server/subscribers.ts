@@ -29,7 +29,7 @@ export class Subscriptions {
 /** Who can subscribe. */
 export interface Subscriber {
   readonly subscriptions: Subscriptions
-  /** Sends it a confirmation or a message. */
+  /** Sends it a message. */
   readonly message: (items: ReadonlyArray<ReplyValue>) => void
 }
 

@@ -44,11 +44,16 @@ export const parseDouble = (text: string): number | undefined => {
   return /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?$/i.test(text) ? Number(text) : undefined
 }
 
-/** Writes a double as C's `%.17g`, which is how Redis up to 7.0 prints scores in RESP2. */
-export const formatDouble = (value: number): string => {
+const formatSpecial = (value: number): string | undefined => {
   if (value === Infinity) return "inf"
   if (value === -Infinity) return "-inf"
-  if (value === 0) return Object.is(value, -0) ? "-0" : "0"
+  return value === 0 ? (Object.is(value, -0) ? "-0" : "0") : undefined
+}
+
+/** Writes a double with 17 digits, as C's `%.17g` does. */
+export const formatDigits = (value: number): string => {
+  const special = formatSpecial(value)
+  if (special !== undefined) return special
   const [digits, power] = value.toExponential(16).split("e") as [string, string]
   const exponent = Number(power)
   // %g turns to exponents below 1e-4 and from 1e17 on, written with two digits at least.
@@ -56,6 +61,25 @@ export const formatDouble = (value: number): string => {
     return `${trimZeros(digits)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`
   }
   return trimZeros(value.toFixed(16 - exponent))
+}
+
+/** Writes a double with the fewest digits that tell it from all others, as Redis does since 7.2. */
+export const formatShortest = (value: number): string => {
+  const special = formatSpecial(value)
+  if (special !== undefined) return special
+  // What is an integer of less than 63 bits is written as one.
+  if (Number.isInteger(value) && Math.abs(value) <= 2 ** 62) return String(BigInt(value))
+  const [mantissa, power] = value.toExponential().split("e") as [string, string]
+  const exponent = Number(power)
+  const digits = mantissa.replace(/[-.]/g, "")
+  const sign = value < 0 ? "-" : ""
+  const shift = exponent + 1 - digits.length
+  if (shift >= 0 && Math.abs(exponent) < digits.length + 7) return sign + digits + "0".repeat(shift)
+  if (shift < 0 && (shift > -7 || Math.abs(exponent) < 4)) {
+    const padded = digits.padStart(1 - shift, "0")
+    return `${sign}${padded.slice(0, shift)}.${padded.slice(shift)}`
+  }
+  return `${mantissa}e${exponent < 0 ? "-" : "+"}${Math.abs(exponent)}`
 }
 
 const trimZeros = (text: string): string => text.includes(".") ? text.replace(/\.?0+$/, "") : text

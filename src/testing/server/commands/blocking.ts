@@ -24,18 +24,18 @@ import { sortedSets } from "./sortedSets.ts"
 const negative = "ERR timeout is negative"
 
 /** Reads seconds as milliseconds, and refuses what Redis does not count in 64 bits. */
-const toTimeout = (text: string): number => {
+const toTimeout = (caller: Caller, text: string): number => {
   const seconds = parseDouble(text) ?? refuse("ERR timeout is not a float or out of range")
   const millis = Math.ceil(seconds * 1000)
-  // An overflow of the milliseconds makes them negative in Redis 7.0.
-  return millis < 0 || millis > Number(int64.max) ? refuse(negative) : millis
+  if (millis > Number(int64.max)) refuse(caller.dialect.timeoutTooLong)
+  return millis < 0 ? refuse(negative) : millis
 }
 
 const noArray = ReplyValue.NullArray()
 
 /**
- * What is there at once, or a wait for it. A key of another type is an error only at first: while the client waits it
- * can come and go. Of keys that one transaction fills, the client gets the one that it named first, where Redis gives
+ * What is there at once, or a wait for it. A key of another type is an error at first; while the client waits it can
+ * come and go, and is one again when `runsAgain` and another key has something. Of keys that one transaction fills, the client gets the one that it named first, where Redis gives
  * the one that was filled first. `attempt` is told the keys to look at.
  */
 const waitFor = (
@@ -50,7 +50,8 @@ const waitFor = (
     timeout,
     () => {
       const filled = keys.filter((key) => caller.database.type(key) === type)
-      return filled.length === 0 ? undefined : attempt(filled)
+      if (filled.length === 0) return undefined
+      return attempt(caller.dialect.runsAgain ? keys : filled)
     },
     noArray,
     denied
@@ -68,7 +69,7 @@ const something = (outcome: Outcome): ReplyValue | undefined => {
 const pop = (type: ValueType, command: Command<Caller>): Command<Caller> => ({
   arity: -3,
   run: (caller, args) => {
-    const timeout = toTimeout(args[args.length - 1])
+    const timeout = toTimeout(caller, args[args.length - 1])
     return waitFor(caller, type, args.slice(0, -1), timeout, noArray, (keys) => {
       for (const key of keys) {
         const popped = something(command.run(caller, [key]))
@@ -83,7 +84,7 @@ const pop = (type: ValueType, command: Command<Caller>): Command<Caller> => ({
 const multiPop = (type: ValueType, command: Command<Caller>): Command<Caller> => ({
   arity: -5,
   run: (caller, [seconds, ...args]) => {
-    const timeout = toTimeout(seconds)
+    const timeout = toTimeout(caller, seconds)
     const [keys, rest] = takeKeys(args)
     if (rest.length === 0) refuse(syntaxError)
     const attempt = (keys: ReadonlyArray<string>) =>
@@ -94,7 +95,7 @@ const multiPop = (type: ValueType, command: Command<Caller>): Command<Caller> =>
 
 /** Moves an element; `args` are those of the command that does not wait. */
 const move = (caller: Caller, command: Command<Caller>, args: ReadonlyArray<string>, seconds: string): Outcome =>
-  waitFor(caller, "list", [args[0]], toTimeout(seconds), nil, () => something(command.run(caller, args)))
+  waitFor(caller, "list", [args[0]], toTimeout(caller, seconds), nil, () => something(command.run(caller, args)))
 
 const wait = (_caller: Caller, [replicas, timeout]: ReadonlyArray<string>): ReplyValue => {
   toInteger(replicas)

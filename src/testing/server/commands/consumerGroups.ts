@@ -57,7 +57,7 @@ const requireGroup = (caller: Caller, key: string, name: string, where: string =
 
 /** The consumer of that name, made where there is none; asking for it counts as its activity. */
 const consumerOf = (caller: Caller, group: Group, name: string): Consumer => {
-  const consumer = group.consumers.get(name) ?? { name, seenAt: 0 }
+  const consumer = group.consumers.get(name) ?? { name, seenAt: 0, activeAt: undefined }
   consumer.seenAt = now(caller)
   group.consumers.set(name, consumer)
   return consumer
@@ -154,11 +154,11 @@ const deleteConsumer = (caller: Caller, [key, name, consumerName]: ReadonlyArray
 // ----- XREADGROUP -----
 
 /** Reads what a consumer asks for: what is new to its group, or its own history behind an id. */
-const toWanted = (id: string): Id | "new" => {
-  if (id === "$") {
+const toWanted = (caller: Caller, id: string): Id | "new" => {
+  if (id === "$" || (id === "+" && caller.dialect.readsLastEntry)) {
     refuse(
-      "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by " +
-        "specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set."
+      `ERR The ${id} ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by ` +
+        `specifying a proper ID, or use the > ID to get new messages. The ${id} ID would just return an empty result set.`
     )
   }
   const after = id === ">" ? maxId : toId(id)
@@ -173,15 +173,19 @@ interface Reader {
   readonly acknowledged: boolean
 }
 
-/** Delivers what is new. Where nothing is, a consumer that nobody knows is not made. */
+/** Delivers what is new. */
 const deliver = (reader: Reader, { group, stream }: StreamGroup): ReplyValue | undefined => {
+  const { dialect } = reader.caller
   const entries = stream.range(group.lastId + 1n, maxId).slice(0, reader.limit)
-  if (entries.length === 0) return undefined
+  if (entries.length === 0 && !dialect.makesConsumers) return undefined
   const consumer = consumerOf(reader.caller, group, reader.consumer)
+  if (entries.length === 0) return undefined
   for (const { id } of entries) {
-    stream.advance(group, id)
+    stream.advance(group, id, dialect.countsTrimmed)
+    if (reader.acknowledged) continue
     // A group that was set back delivers again what others may hold: whoever reads it last holds it.
-    if (!reader.acknowledged) group.pending.set(id, { consumer, deliveredAt: consumer.seenAt, deliveries: 1 })
+    group.pending.set(id, { consumer, deliveredAt: consumer.seenAt, deliveries: 1 })
+    consumer.activeAt = consumer.seenAt
   }
   return array(entries.map(entryReply))
 }
@@ -200,23 +204,24 @@ const history = (reader: Reader, { group, stream }: StreamGroup, after: Id): Rep
 }
 
 const xreadgroup = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
-  const { acknowledged, count: limit, group, streams, timeout } = readOptions("XREADGROUP", args)
+  const { acknowledged, count: limit, group, streams, timeout } = readOptions(caller, "XREADGROUP", args)
   const [name, consumer] = group ?? refuse(missingGroup)
-  const { database } = caller
+  const { database, dialect } = caller
   const reader: Reader = { caller, consumer, limit, acknowledged }
-  const wanted = streams.map(([key, id]) => ({
-    key,
-    of: requireGroup(caller, key, name, " in XREADGROUP with GROUP option"),
-    after: toWanted(id)
-  }))
-  const found = wanted.flatMap(({ after, key, of }) => {
-    const entries = after === "new" ? deliver(reader, of) : history(reader, of, after)
-    return entries === undefined ? [] : [[key, entries] as const]
-  })
-  if (found.length > 0) return readReply(caller, found)
-  if (timeout === undefined) return ReplyValue.NullArray()
-  return new Blocked(timeout, () => {
-    for (const { key } of wanted) {
+  const readAll = (): ReplyValue | undefined => {
+    const wanted = streams.map(([key, id]) => ({
+      key,
+      of: requireGroup(caller, key, name, " in XREADGROUP with GROUP option"),
+      after: toWanted(caller, id)
+    }))
+    const found = wanted.flatMap(({ after, key, of }) => {
+      const entries = after === "new" ? deliver(reader, of) : history(reader, of, after)
+      return entries === undefined ? [] : [[key, entries] as const]
+    })
+    return found.length === 0 ? undefined : readReply(caller, found)
+  }
+  const readFirst = (): ReplyValue | undefined => {
+    for (const [key] of streams) {
       const stream = database.type(key) === "stream" ? database.read(key, "stream") : undefined
       if (stream === undefined) return error("UNBLOCKED the stream key no longer exists")
       const group = stream.groups.get(name)
@@ -228,7 +233,11 @@ const xreadgroup = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
       if (entries !== undefined) return readReply(caller, [[key, entries]])
     }
     return undefined
-  }, ReplyValue.NullArray())
+  }
+  const found = readAll()
+  if (found !== undefined) return found
+  if (timeout === undefined) return ReplyValue.NullArray()
+  return new Blocked(timeout, dialect.runsAgain ? readAll : readFirst, ReplyValue.NullArray())
 }
 
 // ----- XACK, XPENDING, XCLAIM, XAUTOCLAIM -----
@@ -332,6 +341,7 @@ const xclaim = (caller: Caller, [key, name, consumerName, idle, ...args]: Readon
   const minIdle = toMinIdle(idle, "XCLAIM")
   const { deliveredAt, deliveries, force, ids, justIds, lastId } = claimOptions(caller, args)
   if (lastId > group.lastId) group.lastId = lastId
+  if (caller.dialect.makesConsumers) consumerOf(caller, group, consumerName)
   const claimed: Array<ReplyValue> = []
   for (const id of ids) {
     const entry = stream.find(id)
@@ -340,8 +350,10 @@ const xclaim = (caller: Caller, [key, name, consumerName, idle, ...args]: Readon
     if (entry === undefined) group.pending.delete(id)
     if (entry === undefined || (pending === undefined && !force)) continue
     if (pending !== undefined && idleSince(caller, pending.deliveredAt) < minIdle) continue
+    const consumer = consumerOf(caller, group, consumerName)
+    consumer.activeAt = consumer.seenAt
     group.pending.set(id, {
-      consumer: consumerOf(caller, group, consumerName),
+      consumer,
       deliveredAt,
       deliveries: deliveries ?? (pending?.deliveries ?? 1) + (justIds ? 0 : 1)
     })
@@ -375,6 +387,7 @@ const xautoclaim = (
   const { group, stream } = requireGroup(caller, key, name)
   const queue = pendingFrom(group, start)
   const last = room * attemptsPerClaim
+  if (caller.dialect.makesConsumers) consumerOf(caller, group, consumerName)
   const claimed: Array<ReplyValue> = []
   const deleted: Array<ReplyValue> = []
   let at = 0
@@ -386,7 +399,9 @@ const xautoclaim = (
       deleted.push(idReply(id))
       room--
     } else if (idleSince(caller, pending.deliveredAt) >= minIdle) {
-      pending.consumer = consumerOf(caller, group, consumerName)
+      const consumer = consumerOf(caller, group, consumerName)
+      consumer.activeAt = consumer.seenAt
+      pending.consumer = consumer
       pending.deliveredAt = now(caller)
       if (!justIds) pending.deliveries++
       claimed.push(justIds ? idReply(id) : entryReply(entry))
@@ -439,7 +454,7 @@ const infoGroups = (caller: Caller, [key]: ReadonlyArray<string>): ReplyValue =>
         pending: integer(group.pending.size),
         "last-delivered-id": idReply(group.lastId),
         "entries-read": integerOrNil(group.entriesRead),
-        lag: integerOrNil(stream.lag(group))
+        lag: integerOrNil(stream.lag(group, caller.dialect.countsTrimmed))
       })
     )
   )
@@ -452,7 +467,10 @@ const infoConsumers = (caller: Caller, [key, name]: ReadonlyArray<string>): Repl
       facts({
         name: bulk(name),
         pending: integer(pendingOf(group, consumer).length),
-        idle: integer(idleSince(caller, consumer.seenAt))
+        idle: integer(idleSince(caller, consumer.seenAt)),
+        ...caller.dialect.tellsInactive && {
+          inactive: integer(consumer.activeAt === undefined ? -1 : idleSince(caller, consumer.activeAt))
+        }
       })
     )
   )

@@ -7,7 +7,7 @@
  */
 import { array, bulk, type Caller, type Command, refuse, syntaxError, toInteger } from "../command.ts"
 import type { ReplyValue } from "../replies.ts"
-import { formatDouble, matches } from "../text.ts"
+import { formatDigits, matches } from "../text.ts"
 import { ranked } from "./sortedSets.ts"
 
 // What a call returns at most unless `COUNT` says otherwise.
@@ -30,12 +30,11 @@ interface Options {
   readonly type: string | undefined
 }
 
-const toCursor = (text: string): bigint => {
+const toCursor = (caller: Caller, text: string): bigint => {
   // Redis reads it with `strtoul`: no text is 0, and what is less than 0 wraps around.
-  const parts = /^(?:([+-]?)([0-9]+))?$/.exec(text) ?? refuse("ERR invalid cursor")
-  const size = BigInt(parts[2] ?? 0)
-  if (size >= 2n ** 64n) refuse("ERR invalid cursor")
-  return BigInt.asUintN(64, parts[1] === "-" ? -size : size)
+  const size = BigInt(text.replace(/[^0-9]/g, ""))
+  if (size >= 2n ** 64n || !caller.dialect.cursor.test(text)) refuse("ERR invalid cursor")
+  return BigInt.asUintN(64, text.includes("-") ? -size : size)
 }
 
 const scanOptions = (args: ReadonlyArray<string>, overKeys: boolean): Options => {
@@ -73,7 +72,7 @@ const page = (next: number, items: ReadonlyArray<string>): ReplyValue =>
   array([bulk(String(next)), array(items.map(bulk))])
 
 const scan = (caller: Caller, [start, ...args]: ReadonlyArray<string>): ReplyValue => {
-  const cursor = toCursor(start)
+  const cursor = toCursor(caller, start)
   const { count, pattern, type } = scanOptions(args, true)
   const [names, next] = step(caller.database.keys(), cursor, count)
   return page(
@@ -90,21 +89,26 @@ const scanElements = (
 ): Command<Caller> => ({
   arity: -3,
   run: (caller, [key, start, ...args]) => {
-    const cursor = toCursor(start)
+    const cursor = toCursor(caller, start)
     const elements = read(caller, key)
     if (elements === undefined) return page(0, [])
     const { count, pattern } = scanOptions(args, false)
     const all = [...elements.names]
     const inOnePiece = elements.inOnePiece && all.length <= maxInOnePiece
     const [names, next] = inOnePiece ? [all, 0] : step(all, cursor, count)
-    return page(next, names.filter((name) => pattern === undefined || matches(pattern, name)).flatMap(elements.show))
+    return page(
+      next,
+      names.filter((name) => pattern === undefined || matches(pattern, name)).flatMap((name) =>
+        elements.show(name, inOnePiece)
+      )
+    )
   }
 })
 
 interface Elements {
   readonly names: Iterable<string>
   readonly inOnePiece: boolean
-  readonly show: (name: string) => ReadonlyArray<string>
+  readonly show: (name: string, inOnePiece: boolean) => ReadonlyArray<string>
 }
 
 /** The commands of this file by name. */
@@ -116,14 +120,18 @@ export const scans: Record<string, Command<Caller>> = {
   }),
   SSCAN: scanElements((caller, key) => {
     const set = caller.database.read(key, "set")
-    return set && { names: set, inOnePiece: false, show: (member) => [member] }
+    return set && { names: set, inOnePiece: caller.dialect.hasSmallSets, show: (member) => [member] }
   }),
   ZSCAN: scanElements((caller, key) => {
     const zset = caller.database.read(key, "zset")
     return zset && {
       names: ranked(zset).map(([member]) => member),
       inOnePiece: true,
-      show: (member) => [member, formatDouble(zset.get(member) ?? 0)]
+      // A large one is printed with all digits by every version.
+      show: (member, inOnePiece) => {
+        const format = inOnePiece ? caller.dialect.formatDouble : formatDigits
+        return [member, format(zset.get(member) ?? 0)]
+      }
     }
   })
 }

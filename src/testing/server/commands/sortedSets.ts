@@ -87,12 +87,16 @@ const zadd = (caller: Caller, key: string, { flags, pairs }: AddOptions): ReplyV
 }
 
 const rank = (reverse: boolean): Command<Caller> => ({
-  arity: 3,
-  run: (caller, [key, member]) => {
+  arity: -3,
+  run: (caller, [key, member, ...options]) => {
+    if (options.length > 0 && (options.length > 1 || options[0].toUpperCase() !== "WITHSCORE")) refuse(syntaxError)
+    const withScore = options.length > 0
     const zset = caller.database.read(key, "zset")
-    if (zset?.has(member) !== true) return nil
-    const rank = ranked(zset).findIndex(([other]) => other === member)
-    return integer(reverse ? zset.size - 1 - rank : rank)
+    const score = zset?.get(member)
+    if (zset === undefined || score === undefined) return withScore ? ReplyValue.NullArray() : nil
+    const before = ranked(zset).findIndex(([other]) => other === member)
+    const rank = integer(reverse ? zset.size - 1 - before : before)
+    return withScore ? array([rank, double(caller, score)]) : rank
   }
 })
 

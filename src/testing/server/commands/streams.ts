@@ -249,6 +249,9 @@ const xsetid = (caller: Caller, [key, last, ...args]: ReadonlyArray<string>): Re
     }
   }
   const stream = caller.database.read(key, "stream") ?? refuse(noSuchKey)
+  if (caller.dialect.xsetidMindsDeleted && lastId < stream.maxDeletedId) {
+    refuse("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id")
+  }
   if (stream.last !== undefined && lastId < stream.last.id) {
     refuse("ERR The ID specified in XSETID is smaller than the target stream top item")
   }
@@ -299,7 +302,11 @@ const toTimeout = (text: string): number => {
 }
 
 /** Reads the options of `XREAD` or `XREADGROUP`, whose name this is. */
-export const readOptions = (name: "XREAD" | "XREADGROUP", args: ReadonlyArray<string>): ReadOptions => {
+export const readOptions = (
+  caller: Caller,
+  name: "XREAD" | "XREADGROUP",
+  args: ReadonlyArray<string>
+): ReadOptions => {
   const onlyGroups = (option: string): void => {
     if (name === "XREADGROUP") return
     refuse(`ERR The ${option} option is only supported by XREADGROUP. You called XREAD instead.`)
@@ -326,10 +333,7 @@ export const readOptions = (name: "XREAD" | "XREADGROUP", args: ReadonlyArray<st
     }
   }
   if (streams === undefined) return refuse(syntaxError)
-  if (streams.length % 2 !== 0) {
-    // Redis names XREAD for both.
-    refuse("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.")
-  }
+  if (streams.length % 2 !== 0) refuse(caller.dialect.unbalanced(name))
   if (name === "XREADGROUP" && group === undefined) refuse(missingGroup)
   const half = streams.length / 2
   return {
@@ -347,32 +351,45 @@ export const readReply = (caller: Caller, found: ReadonlyArray<readonly [key: st
   return caller.protocol === 3 ? ReplyValue.Map({ entries: pairs }) : array(pairs.map(array))
 }
 
+/** Where `XREAD` begins to read a stream: behind an id, or at the last entry there is. */
+const readFrom = (caller: Caller, stream: Stream | undefined, id: string): Id => {
+  if (id === ">") {
+    refuse("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.")
+  }
+  const isLast = id === "+" && caller.dialect.readsLastEntry
+  if (isLast && stream?.last !== undefined) return stream.last.id
+  return (isLast || id === "$" ? stream?.lastId ?? 0n : toId(id)) + 1n
+}
+
 const xread = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
-  const { count, streams, timeout } = readOptions("XREAD", args)
-  const { database } = caller
-  const after = streams.map(([key, id]) => {
-    const stream = database.read(key, "stream")
-    if (id === ">") {
-      refuse("ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.")
-    }
-    return [key, id === "$" ? stream?.lastId ?? 0n : toId(id)] as const
-  })
-  const found = after.flatMap(([key, id]) => {
-    const entries = database.read(key, "stream")?.range(id + 1n, maxId).slice(0, count) ?? []
-    return entries.length === 0 ? [] : [[key, array(entries.map(entryReply))] as const]
-  })
-  if (found.length > 0) return readReply(caller, found)
-  if (timeout === undefined) return ReplyValue.NullArray()
-  return new Blocked(timeout, () => {
-    for (const [key, id] of after) {
+  const { count, streams, timeout } = readOptions(caller, "XREAD", args)
+  const { database, dialect } = caller
+  const wanted = streams.map(([key, id]) => [key, readFrom(caller, database.read(key, "stream"), id)] as const)
+  const entriesOf = (stream: Stream | undefined, from: Id) => stream?.range(from, maxId).slice(0, count) ?? []
+  const readAll = (): ReplyValue | undefined => {
+    const found = wanted.flatMap(([key, from]) => {
+      const entries = entriesOf(database.read(key, "stream"), from)
+      return entries.length === 0 ? [] : [[key, array(entries.map(entryReply))] as const]
+    })
+    return found.length === 0 ? undefined : readReply(caller, found)
+  }
+  const readFirst = (): ReplyValue | undefined => {
+    for (const [key, from] of wanted) {
       // Until it is answered, the key may become anything.
       const stream = database.type(key) === "stream" ? database.read(key, "stream") : undefined
-      const entries = stream?.range(id + 1n, maxId).slice(0, count) ?? []
+      const entries = entriesOf(stream, from)
       // A wait ends with the first stream that has something.
-      if (entries.length > 0) return readReply(caller, [[key, array(entries.map(entryReply))]])
+      if (entries.length > 0) {
+        return dialect.runsAgain
+          ? readAll()
+          : readReply(caller, [[key, array(entries.map(entryReply))]])
+      }
     }
     return undefined
-  }, ReplyValue.NullArray())
+  }
+  const found = readAll()
+  if (found !== undefined) return found
+  return timeout === undefined ? ReplyValue.NullArray() : new Blocked(timeout, readFirst, ReplyValue.NullArray())
 }
 
 /** The commands of this file by name. */

@@ -136,9 +136,11 @@ const getRange: Command<Caller> = {
   }
 }
 
+const isUpsideDown = (start: number, stop: number): boolean => start < 0 && stop < 0 && start > stop
+
 /** Other than with lists, an end before the first character means the first, unless the range is upside down. */
 const sliceRange = (text: string, start: number, stop: number): string => {
-  if (start < 0 && stop < 0 && start > stop) return ""
+  if (isUpsideDown(start, stop)) return ""
   const [from, end] = clampRange(start, stop, text.length)
   return text.slice(from, Math.max(end, 1))
 }
@@ -169,16 +171,26 @@ const setBit = (caller: Caller, [key, at, value]: ReadonlyArray<string>): ReplyV
   return integer(bitAt(text, offset))
 }
 
-const countBits = (caller: Caller, [key, ...range]: ReadonlyArray<string>): ReplyValue => {
-  const text = caller.database.read(key, "string")
-  if (text === undefined) return integer(0)
+/** Reads the range of `BITCOUNT`; `size` is how many bits its unit has. */
+const bitRange = (
+  range: ReadonlyArray<string>,
+  readsFirst: boolean
+): { readonly start: number; readonly stop: number; readonly size: number } => {
   if (range.length === 1 || range.length > 3) refuse(syntaxError)
   const [start, stop] = range.length === 0 ? [0, -1] : [toIndex(range[0]), toIndex(range[1])]
-  // A range that is upside down is answered before the unit is looked at.
-  if (start < 0 && stop < 0 && start > stop) return integer(0)
   const unit = range[2]?.toUpperCase() ?? "BYTE"
-  if (unit !== "BYTE" && unit !== "BIT") refuse(syntaxError)
-  const size = unit === "BYTE" ? 8 : 1
+  // A range that is upside down is answered before the unit is looked at, unless everything is read first.
+  if (unit !== "BYTE" && unit !== "BIT" && (readsFirst || !isUpsideDown(start, stop))) refuse(syntaxError)
+  return { start, stop, size: unit === "BIT" ? 1 : 8 }
+}
+
+const countBits = (caller: Caller, [key, ...range]: ReadonlyArray<string>): ReplyValue => {
+  const { bitcountReadsFirst } = caller.dialect
+  const read = bitcountReadsFirst ? bitRange(range, true) : undefined
+  const text = caller.database.read(key, "string")
+  if (text === undefined) return integer(0)
+  const { size, start, stop } = read ?? bitRange(range, false)
+  if (isUpsideDown(start, stop)) return integer(0)
   const [from, end] = clampRange(start, stop, text.length * 8 / size)
   let bits = 0
   for (let offset = from * size; offset < Math.max(end, 1) * size; offset++) bits += bitAt(text, offset)
