@@ -11,6 +11,7 @@ import * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import { NodeHitlessRedis } from "hitless/node"
 import { createHash } from "node:crypto"
+import { inject } from "vitest"
 import { effectScripts } from "../src/testing/server/effectScripts.ts"
 import { deploy, waitUntil } from "./support/deployment.ts"
 import { startRedis } from "./support/redisServer.ts"
@@ -68,7 +69,7 @@ describe("the scripts of Effect's modules", () => {
 
 // ----- what they do -----
 
-const simulated = Layer.unwrap(Effect.map(deploy(["only"]), (redis) => {
+const simulated = Layer.unwrap(Effect.map(deploy(["only"], { version: inject("simulatedVersion") }), (redis) => {
   const endpoint = redis.endpoint("only")
   return NodeHitlessRedis.layer({ host: "127.0.0.1", port: endpoint._tag === "Tcp" ? endpoint.port : 0 })
 }))

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import { inject } from "vitest"
 import * as Resp from "../src/Resp.ts"
 import { deploy, waitUntil } from "./support/deployment.ts"
 import { startRedis } from "./support/redisServer.ts"
@@ -60,7 +61,7 @@ class Port extends Context.Service<Port, number>()("test/Keyspace.blocking/Port"
 
 const simulated = Layer.effect(
   Port,
-  Effect.map(deploy(["only"]), (redis) => {
+  Effect.map(deploy(["only"], { version: inject("simulatedVersion") }), (redis) => {
     const endpoint = redis.endpoint("only")
     return endpoint._tag === "Tcp" ? endpoint.port : 0
   })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type Caller, run } from "../src/testing/server/command.ts"
 import { dataCommands } from "../src/testing/server/commands.ts"
-import { dialects } from "../src/testing/server/dialect.ts"
+import { type Dialect, dialects } from "../src/testing/server/dialect.ts"
 import { Keyspace } from "../src/testing/server/keyspace.ts"
 import type { ReplyValue } from "../src/testing/server/replies.ts"
 import { fromBytes } from "../src/testing/server/text.ts"
@@ -34,9 +34,9 @@ keyspaceSuite("scripts", Scripts.cases)
 
 // Cursors are the server's own, so only what they promise can be compared with Redis: that is tested here.
 describe("cursors", () => {
-  const makeCaller = (): Caller => {
+  const makeCaller = (dialect: Dialect = dialects["8.0"]): Caller => {
     const keyspace = new Keyspace(() => 0)
-    return { keyspace, database: keyspace.databases[0], protocol: 3, dialect: dialects["8.0"] }
+    return { keyspace, database: keyspace.databases[0], protocol: 3, dialect }
   }
 
   const send = (caller: Caller, name: string, ...args: ReadonlyArray<string | number>): ReplyValue =>
@@ -105,6 +105,16 @@ describe("cursors", () => {
       assert.strictEqual(pages.length, 30)
       assert.deepStrictEqual(all.filter((_, i) => i % perElement === 0).toSorted(), members.toSorted())
     }
+  })
+
+  it("return a small set whole as Redis 8.0, and in pages as 7.0", () => {
+    const pagesOf = (dialect: Dialect): number => {
+      const caller = makeCaller(dialect)
+      send(caller, "SADD", "s", "a", "b", "c")
+      return iterate(caller, "SSCAN", ["s"], 1).pages.length
+    }
+    assert.strictEqual(pagesOf(dialects["8.0"]), 1)
+    assert.strictEqual(pagesOf(dialects["7.0"]), 3)
   })
 
   it("go the same way every time", () => {

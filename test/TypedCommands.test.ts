@@ -286,7 +286,7 @@ describe("Commands on the simulated server", () => {
   it.live("are answered as the real one does, where it knows them", () =>
     Effect.gen(function*() {
       const server = yield* startRedis()
-      const simulation = yield* deploy(["a"])
+      const simulation = yield* deploy(["a"], { version: inject("simulatedVersion") })
       const problems: Array<unknown> = []
       let same = 0
       for (const protocol of [3, 2] as const) {

@@ -32,6 +32,17 @@ export const cases: ReadonlyArray<Case> = [
     ]
   },
   {
+    name: "the library",
+    commands: [
+      ["CLIENT", "SETINFO", "lib-name", "hitless"],
+      ["CLIENT", "SETINFO", "LIB-VER", "1.0"],
+      ["CLIENT", "SETINFO", "lib-ver", "two words"],
+      ["CLIENT", "SETINFO", "odd", "x"],
+      ["CLIENT", "SETINFO"],
+      ["CLIENT", "SETINFO", "lib-name"]
+    ]
+  },
+  {
     name: "switches",
     commands: [
       ["CLIENT", "NO-EVICT", "ON"],

@@ -107,10 +107,14 @@ export const cases: ReadonlyArray<Case> = [
     ]
   },
   {
-    name: "who publishes to itself gets the message before the number",
+    name: "who publishes to itself gets the messages and the reply",
     commands: [
       { command: ["SUBSCRIBE", "a"] },
-      { command: ["PUBLISH", "a", "x"], replies: 1 }
+      { command: ["PSUBSCRIBE", "*"] },
+      { command: ["SSUBSCRIBE", "a"] },
+      ["PUBLISH", "a", "x"],
+      ["SPUBLISH", "a", "x"],
+      ["PING"]
     ]
   },
   {

@@ -93,6 +93,10 @@ export const cases: ReadonlyArray<Case> = [
     ]
   },
   {
+    name: "a script that publishes to who called it",
+    commands: [{ command: ["SUBSCRIBE", "news"] }, evaluate("publish", 1, "news", "text"), ["PING"]]
+  },
+  {
     name: "a script serves who waits when it is over",
     commands: [
       { client: "b", command: ["BLPOP", "l", 0], replies: 0 },

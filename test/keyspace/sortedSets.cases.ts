@@ -57,8 +57,38 @@ export const cases: ReadonlyArray<Case> = [
       ["ZREVRANK", "z", "a"],
       ["ZRANK", "z", "none"],
       ["ZREVRANK", "none", "a"],
-      ["ZRANK", "z", "a", "WITHSCORE"]
+      ["ZRANK", "z", "a", "WITHSCORE"],
+      ["ZREVRANK", "z", "z", "withscore"],
+      ["ZRANK", "z", "none", "WITHSCORE"],
+      ["ZREVRANK", "none", "a", "WITHSCORE"],
+      ["ZRANK", "z", "a", "WITHSCORES"],
+      ["ZRANK", "z", "a", "WITHSCORE", "x"],
+      ["MULTI"],
+      ["ZRANK", "z", "a", "WITHSCORE"],
+      ["EXEC"]
     ]
+  },
+  {
+    name: "spells scores",
+    commands: [
+      "0.1",
+      "-0.1",
+      "1e16",
+      "1e17",
+      "4611686018427387904",
+      "1e19",
+      "123456789012345678",
+      "1.5e300",
+      "-1e21",
+      "1e-4",
+      "0.00001234",
+      "1e-7",
+      "123e-12",
+      "5e-324",
+      "9042728884415.03125",
+      "0.30000000000000004",
+      "-inf"
+    ].flatMap((score) => [["ZADD", "z", score, "m"], ["ZSCORE", "z", "m"], ["ZRANGE", "z", 0, -1, "WITHSCORES"]])
   },
   {
     name: "reads ranges by rank",

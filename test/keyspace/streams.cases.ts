@@ -253,7 +253,25 @@ export const cases: ReadonlyArray<Case> = [
       ["XREADGROUP", "COUNT", 1, "NOACK", "STREAMS", "s", ">"],
       ["XREADGROUP", "GROUP", "g", "a", "STREAMS", "s", ">"],
       ["XREADGROUP", "GROUP", "g", "a", "STREAMS", "s"],
-      ["XREADGROUP", "GROUP", "g", "a", "COUNT", 1, "STREAMS", "s", "t", "0"]
+      ["XREADGROUP", "GROUP", "g", "a", "COUNT", 1, "STREAMS", "s", "t", "0"],
+      ["XGROUP", "CREATE", "s", "g", 0, "MKSTREAM"],
+      ["XREADGROUP", "GROUP", "g", "a", "STREAMS", "s", "+"]
+    ]
+  },
+  {
+    name: "reads the last entry",
+    commands: [
+      ["XREAD", "STREAMS", "s", "+"],
+      ...add("s", "1-1", "2-1"),
+      ["XREAD", "STREAMS", "s", "+"],
+      ["XREAD", "COUNT", 5, "STREAMS", "s", "none", "+", "+"],
+      ["XDEL", "s", "1-1", "2-1"],
+      ["XREAD", "STREAMS", "s", "+"],
+      { command: ["XREAD", "BLOCK", 2000, "STREAMS", "none", "s", "0", "+"], client: "reader", replies: 0 },
+      ["PING"],
+      ["PING"],
+      ["XADD", "s", "3-1", "a", "b"],
+      { command: [], client: "reader" }
     ]
   },
   { name: "refuses other types", commands: [["SET", "k", "v"], ...wrongType] },
@@ -552,6 +570,24 @@ export const cases: ReadonlyArray<Case> = [
     ]
   },
 
+  {
+    name: "tells when consumers asked, and when they got something",
+    commands: [
+      ...groupOfThree,
+      ["XGROUP", "CREATECONSUMER", "s", "g", "made"],
+      ["XREADGROUP", "GROUP", "g", "history", "STREAMS", "s", 0],
+      read("reader", 1),
+      ["XREADGROUP", "GROUP", "g", "noack", "NOACK", "COUNT", 1, "STREAMS", "s", ">"],
+      ["XCLAIM", "s", "g", "early", 100_000, "1-1"],
+      ["XCLAIM", "s", "g", "claimer", 0, "1-1"],
+      ["XAUTOCLAIM", "s", "g", "tooEarly", 100_000, 0],
+      ["XAUTOCLAIM", "s", "g", "autoclaimer", 0, 0],
+      ["XDEL", "s", "1-1"],
+      ["XAUTOCLAIM", "s", "g", "late", 0, 0],
+      consumers
+    ]
+  },
+
   // ----- waiting -----
   // Two answers to PING later, what another client has written before is certainly waiting.
   {
@@ -600,6 +636,38 @@ export const cases: ReadonlyArray<Case> = [
       ]
     })
   ),
+  {
+    name: "hands over what one transaction has added to several streams",
+    commands: [
+      ...["s", "t"].map((key) => ["XGROUP", "CREATE", key, "g", "$", "MKSTREAM"]),
+      { command: ["XREAD", "BLOCK", 2000, "STREAMS", "s", "t", "$", "$"], client: "reader", replies: 0 },
+      {
+        command: ["XREADGROUP", "GROUP", "g", "a", "BLOCK", 2000, "STREAMS", "s", "t", ">", ">"],
+        client: "consumer",
+        replies: 0
+      },
+      ["PING"],
+      ["PING"],
+      ["MULTI"],
+      ...add("s", "1-1", "2-1"),
+      ...add("t", "3-1"),
+      ["EXEC"],
+      { command: [], client: "reader" },
+      { command: [], client: "consumer" }
+    ]
+  },
+  {
+    name: "waits on while a stream is something else, until another has an entry",
+    commands: [
+      ...add("s", "1-1"),
+      { command: ["XREAD", "BLOCK", 2000, "STREAMS", "s", "t", "$", "$"], client: "reader", replies: 0 },
+      ["PING"],
+      ["PING"],
+      ["SET", "s", "x"],
+      ["XADD", "t", "1-1", "a", "b"],
+      { command: [], client: "reader" }
+    ]
+  },
   {
     name: "does not wait in a transaction",
     commands: [

@@ -164,6 +164,10 @@ export const cases: ReadonlyArray<Case> = [
       ["BITCOUNT", "b", 1, 2, "WORD"],
       ["BITCOUNT", "b", -1, -2, "WORD"],
       ["BITCOUNT", "none", "x"],
+      ["BITCOUNT", "none", "x", 1],
+      ["BITCOUNT", "none", 0, 1, "WORD"],
+      ["BITCOUNT", "none", -1, -2],
+      ["BITCOUNT", "b", 0, 1, "BIT", 2],
       ["SETBIT", "b", -1, 1],
       ["SETBIT", "b", 4294967296, 1],
       ["SETBIT", "b", 1, 2]
@@ -175,6 +179,7 @@ export const cases: ReadonlyArray<Case> = [
       ["RPUSH", "l", "a"],
       ...["GET", "STRLEN", "INCR", "GETDEL", "GETEX", "BITCOUNT"].map((command) => [command, "l"]),
       ...["APPEND", "GETSET", "INCRBYFLOAT", "GETBIT"].map((command) => [command, "l", "1"]),
+      ["BITCOUNT", "l", 0, 1, "WORD"],
       ["SET", "l", "v", "GET"],
       ["SETRANGE", "l", 0, "v"],
       ["GETRANGE", "l", 0, 1],

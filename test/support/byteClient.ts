@@ -76,7 +76,7 @@ export const optIn = Effect.fnUntraced(
 
 export const hello = (protocol: 2 | 3, id: number): string =>
   (protocol === 3 ? "%7\r\n" : "*14\r\n") +
-  `$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$6\r\n7.0.15\r\n$5\r\nproto\r\n:${protocol}\r\n$2\r\nid\r\n:${id}\r\n` +
+  `$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n8.0.2\r\n$5\r\nproto\r\n:${protocol}\r\n$2\r\nid\r\n:${id}\r\n` +
   "$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n"
 
 export const make = (options: Partial<SimulatedRedis.Options> = {}) =>

@@ -10,6 +10,8 @@ import type { TestProject } from "vitest/node"
 declare module "vitest" {
   export interface ProvidedContext {
     readonly redisServer: string
+    /** Which Redis to simulate beside that server: its own version, or the one of those there are that is next to it. */
+    readonly simulatedVersion: "7.0" | "8.0"
   }
 }
 
@@ -46,15 +48,21 @@ const need = (program: string, find: () => string | undefined, advice: string): 
   return path
 }
 
+const simulatedBeside = (server: string): "7.0" | "8.0" => {
+  const told = spawnSync(server, ["--version"], { encoding: "utf8" }).stdout
+  const version = / v=([0-9.]+)/.exec(told)?.[1]
+  if (version === undefined) throw new Error(`${server} --version tells no version: ${told}`)
+  return version.startsWith("7.0.") ? "7.0" : "8.0"
+}
+
 export default (project: TestProject): void => {
-  project.provide(
-    "redisServer",
-    need(
-      "redis-server",
-      () => named("REDIS_SERVER") ?? onPath("redis-server"),
-      "Install one (Debian/Ubuntu: apt-get install redis-server, macOS: brew install redis, Fedora: dnf install redis), " +
-        "or set REDIS_SERVER to its path."
-    )
+  const server = need(
+    "redis-server",
+    () => named("REDIS_SERVER") ?? onPath("redis-server"),
+    "Install one (Debian/Ubuntu: apt-get install redis-server, macOS: brew install redis, Fedora: dnf install redis), " +
+      "or set REDIS_SERVER to its path."
   )
+  project.provide("redisServer", server)
+  project.provide("simulatedVersion", simulatedBeside(server))
   need("openssl", () => onPath("openssl"), "Install it with your system's package manager.")
 }

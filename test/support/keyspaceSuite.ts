@@ -1,5 +1,6 @@
 /**
  * The shared suite of the keyspace: the same commands to a simulated server and to a real one, and the same replies.
+ * The simulated one is of the real one's version.
  *
  * A case runs after `FLUSHALL`, on connections of its own, once in RESP2 and once in RESP3. Replies are compared as
  * they are spelled on the wire: the type and the content of every value, doubles by what they mean.
@@ -11,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Socket from "effect/socket/Socket"
+import { inject } from "vitest"
 import * as Resp from "../../src/Resp.ts"
 import { deploy } from "./deployment.ts"
 import { startRedis } from "./redisServer.ts"
@@ -138,25 +140,16 @@ const connect = Effect.fnUntraced(
 
 // ----- both servers -----
 
-/** Which version to simulate beside a real server: its own, or of those there are the one that is next to it. */
-const versionOf = Effect.fnUntraced(function*(port: number) {
-  const client = yield* connect(port, 2)
-  yield* client.write(["HELLO"])
-  const [, version] = /"version", "([^"]+)"/.exec(reading(yield* client.reply)) ?? assert.fail("HELLO tells no version")
-  return version.startsWith("7.0.") ? "7.0" : "8.0"
-}, Effect.scoped)
-
 class Servers extends Context.Service<Servers, { readonly simulated: number; readonly real: number }>()(
   "test/keyspaceSuite/Servers"
 ) {
   static readonly layer = Layer.effect(
     Servers,
     Effect.gen(function*() {
-      const real = (yield* startRedis()).port
-      const version = yield* versionOf(real)
-      const endpoint = (yield* deploy(["only"], { scripts: Object.values(scripts), version })).endpoint("only")
+      const options = { scripts: Object.values(scripts), version: inject("simulatedVersion") }
+      const endpoint = (yield* deploy(["only"], options)).endpoint("only")
       assert(endpoint._tag === "Tcp")
-      return { simulated: endpoint.port, real }
+      return { simulated: endpoint.port, real: (yield* startRedis()).port }
     })
   )
 }

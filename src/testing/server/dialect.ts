@@ -23,6 +23,8 @@ export interface Dialect {
   readonly cursor: RegExp
   /** Whether small sets are one piece to `SSCAN`, as small hashes are to `HSCAN`. */
   readonly hasSmallSets: boolean
+  /** Whether `HSCAN` knows `NOVALUES`. */
+  readonly scansFieldsAlone: boolean
   /** Whether `BITCOUNT` reads its arguments before it looks for the key. */
   readonly bitcountReadsFirst: boolean
   /** The refusal of a timeout that does not fit 64 bits of milliseconds. */
@@ -58,6 +60,7 @@ export const dialects: Readonly<Record<Version, Dialect>> = {
     formatDouble: formatDigits,
     cursor: /^([+-]?[0-9]+)?$/,
     hasSmallSets: false,
+    scansFieldsAlone: false,
     bitcountReadsFirst: false,
     // An overflow of the milliseconds makes them negative.
     timeoutTooLong: "ERR timeout is negative",
@@ -78,6 +81,7 @@ export const dialects: Readonly<Record<Version, Dialect>> = {
     formatDouble: formatShortest,
     cursor: /^\s*(\+?[0-9]+|-0[0-9]*)$/,
     hasSmallSets: true,
+    scansFieldsAlone: true,
     bitcountReadsFirst: true,
     timeoutTooLong: "ERR timeout is out of range",
     runsAgain: true,

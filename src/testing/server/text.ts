@@ -54,16 +54,24 @@ const formatSpecial = (value: number): string | undefined => {
 export const formatDigits = (value: number): string => {
   const special = formatSpecial(value)
   if (special !== undefined) return special
-  const [digits, power] = value.toExponential(16).split("e") as [string, string]
+  // C rounds what is half way to the even digit, JavaScript up. What is half way has one digit more and ends there.
+  // oxlint-disable-next-line oxc/number-arg-out-of-range -- engines write 100 digits since ES2018
+  const exact = value.toExponential(40)
+  const isHalfWay = /^-?[0-9]\.[0-9]{15}[02468]50*e/.test(exact)
+  const [mantissa, power] = (isHalfWay ? exact.replace(/50*e/, "e") : value.toExponential(16))
+    .split("e") as [string, string]
   const exponent = Number(power)
   // %g turns to exponents below 1e-4 and from 1e17 on, written with two digits at least.
   if (exponent < -4 || exponent >= 17) {
-    return `${trimZeros(digits)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`
+    return `${trimZeros(mantissa)}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`
   }
-  return trimZeros(value.toFixed(16 - exponent))
+  return trimZeros(placePoint(mantissa, exponent))
 }
 
-/** Writes a double with the fewest digits that tell it from all others, as Redis does since 7.2. */
+/**
+ * Writes a double with the fewest digits that tell it from all others, as Redis does since 7.2. Redis' own algorithm
+ * prints a digit more for one of a thousand.
+ */
 export const formatShortest = (value: number): string => {
   const special = formatSpecial(value)
   if (special !== undefined) return special
@@ -71,15 +79,21 @@ export const formatShortest = (value: number): string => {
   if (Number.isInteger(value) && Math.abs(value) <= 2 ** 62) return String(BigInt(value))
   const [mantissa, power] = value.toExponential().split("e") as [string, string]
   const exponent = Number(power)
-  const digits = mantissa.replace(/[-.]/g, "")
-  const sign = value < 0 ? "-" : ""
-  const shift = exponent + 1 - digits.length
-  if (shift >= 0 && Math.abs(exponent) < digits.length + 7) return sign + digits + "0".repeat(shift)
-  if (shift < 0 && (shift > -7 || Math.abs(exponent) < 4)) {
-    const padded = digits.padStart(1 - shift, "0")
-    return `${sign}${padded.slice(0, shift)}.${padded.slice(shift)}`
-  }
+  const size = mantissa.replace(/[-.]/g, "").length
+  const last = exponent + 1 - size
+  const isPlain = last >= 0 ? exponent < size + 7 : last > -7 || Math.abs(exponent) < 4
+  if (isPlain) return placePoint(mantissa, exponent)
   return `${mantissa}e${exponent < 0 ? "-" : "+"}${Math.abs(exponent)}`
+}
+
+/** Writes a number without an exponent, given with one digit before the point of its mantissa. */
+const placePoint = (mantissa: string, exponent: number): string => {
+  const sign = mantissa.startsWith("-") ? "-" : ""
+  const digits = mantissa.replace(/[-.]/g, "")
+  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${digits}`
+  const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, "0")
+  const fraction = digits.slice(exponent + 1)
+  return sign + (fraction === "" ? whole : `${whole}.${fraction}`)
 }
 
 const trimZeros = (text: string): string => text.includes(".") ? text.replace(/\.?0+$/, "") : text

@@ -6,6 +6,7 @@
  * the same data is iterated in the same order every time.
  */
 import { array, bulk, type Caller, type Command, refuse, syntaxError, toInteger } from "../command.ts"
+import type { ValueType } from "../keyspace.ts"
 import type { ReplyValue } from "../replies.ts"
 import { formatDigits, matches } from "../text.ts"
 import { ranked } from "./sortedSets.ts"
@@ -28,6 +29,7 @@ interface Options {
   readonly count: number
   readonly pattern: string | undefined
   readonly type: string | undefined
+  readonly fieldsAlone: boolean
 }
 
 const toCursor = (caller: Caller, text: string): bigint => {
@@ -37,21 +39,27 @@ const toCursor = (caller: Caller, text: string): bigint => {
   return BigInt.asUintN(64, text.includes("-") ? -size : size)
 }
 
-const scanOptions = (args: ReadonlyArray<string>, overKeys: boolean): Options => {
+const scanOptions = (caller: Caller, args: ReadonlyArray<string>, over: "keys" | ValueType): Options => {
   let count = defaultCount
   let pattern: string | undefined
   let type: string | undefined
-  for (let i = 0; i < args.length; i += 2) {
-    const value = args[i + 1] ?? refuse(syntaxError)
+  let fieldsAlone = false
+  for (let i = 0; i < args.length; i++) {
     const option = args[i].toUpperCase()
+    if (option === "NOVALUES" && caller.dialect.scansFieldsAlone) {
+      if (over !== "hash") refuse("ERR NOVALUES option can only be used in HSCAN")
+      fieldsAlone = true
+      continue
+    }
+    const value = args[++i] ?? refuse(syntaxError)
     if (option === "COUNT") {
       count = Number(toInteger(value))
       if (count < 1) refuse(syntaxError)
     } else if (option === "MATCH") pattern = value
-    else if (option === "TYPE" && overKeys) type = value.toLowerCase()
+    else if (option === "TYPE" && over === "keys") type = value.toLowerCase()
     else refuse(syntaxError)
   }
-  return { count, pattern, type }
+  return { count, pattern, type, fieldsAlone }
 }
 
 /** The elements of one call, before any of them is filtered out, and the cursor of the next call: 0 after the last. */
@@ -73,7 +81,7 @@ const page = (next: number, items: ReadonlyArray<string>): ReplyValue =>
 
 const scan = (caller: Caller, [start, ...args]: ReadonlyArray<string>): ReplyValue => {
   const cursor = toCursor(caller, start)
-  const { count, pattern, type } = scanOptions(args, true)
+  const { count, pattern, type } = scanOptions(caller, args, "keys")
   const [names, next] = step(caller.database.keys(), cursor, count)
   return page(
     next,
@@ -85,6 +93,7 @@ const scan = (caller: Caller, [start, ...args]: ReadonlyArray<string>): ReplyVal
 
 /** `read` gives the names of the elements and what is returned for one of them. */
 const scanElements = (
+  type: ValueType,
   read: (caller: Caller, key: string) => Elements | undefined
 ): Command<Caller> => ({
   arity: -3,
@@ -92,16 +101,12 @@ const scanElements = (
     const cursor = toCursor(caller, start)
     const elements = read(caller, key)
     if (elements === undefined) return page(0, [])
-    const { count, pattern } = scanOptions(args, false)
+    const { count, fieldsAlone, pattern } = scanOptions(caller, args, type)
     const all = [...elements.names]
     const inOnePiece = elements.inOnePiece && all.length <= maxInOnePiece
     const [names, next] = inOnePiece ? [all, 0] : step(all, cursor, count)
-    return page(
-      next,
-      names.filter((name) => pattern === undefined || matches(pattern, name)).flatMap((name) =>
-        elements.show(name, inOnePiece)
-      )
-    )
+    const found = names.filter((name) => pattern === undefined || matches(pattern, name))
+    return page(next, fieldsAlone ? found : found.flatMap((name) => elements.show(name, inOnePiece)))
   }
 })
 
@@ -114,15 +119,15 @@ interface Elements {
 /** The commands of this file by name. */
 export const scans: Record<string, Command<Caller>> = {
   SCAN: { arity: -2, run: scan },
-  HSCAN: scanElements((caller, key) => {
+  HSCAN: scanElements("hash", (caller, key) => {
     const hash = caller.database.read(key, "hash")
     return hash && { names: hash.keys(), inOnePiece: true, show: (field) => [field, hash.get(field) ?? ""] }
   }),
-  SSCAN: scanElements((caller, key) => {
+  SSCAN: scanElements("set", (caller, key) => {
     const set = caller.database.read(key, "set")
     return set && { names: set, inOnePiece: caller.dialect.hasSmallSets, show: (member) => [member] }
   }),
-  ZSCAN: scanElements((caller, key) => {
+  ZSCAN: scanElements("zset", (caller, key) => {
     const zset = caller.database.read(key, "zset")
     return zset && {
       names: ranked(zset).map(([member]) => member),

@@ -17,7 +17,8 @@ import {
   takeKeys,
   toCount,
   toDouble,
-  toSigned
+  toSigned,
+  wrongArity
 } from "../command.ts"
 import type { Database } from "../keyspace.ts"
 import { ReplyValue } from "../replies.ts"
@@ -86,10 +87,11 @@ const zadd = (caller: Caller, key: string, { flags, pairs }: AddOptions): ReplyV
   return integer(flags.has("CH") ? changes : added)
 }
 
-const rank = (reverse: boolean): Command<Caller> => ({
+const rank = (name: string, reverse: boolean): Command<Caller> => ({
   arity: -3,
   run: (caller, [key, member, ...options]) => {
-    if (options.length > 0 && (options.length > 1 || options[0].toUpperCase() !== "WITHSCORE")) refuse(syntaxError)
+    if (options.length > 1) refuse(wrongArity(name))
+    if (options.length > 0 && options[0].toUpperCase() !== "WITHSCORE") refuse(syntaxError)
     const withScore = options.length > 0
     const zset = caller.database.read(key, "zset")
     const score = zset?.get(member)
@@ -193,8 +195,8 @@ export const sortedSets: Record<string, Command<Caller>> = {
       return array(members.map((member) => scoreOrNil(caller, zset?.get(member))))
     }
   },
-  ZRANK: rank(false),
-  ZREVRANK: rank(true),
+  ZRANK: rank("zrank", false),
+  ZREVRANK: rank("zrevrank", true),
   ZREM: {
     arity: -3,
     run: (caller, [key, ...members]) => integer(removeMembers(caller.database, key, members))
