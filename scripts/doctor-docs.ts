@@ -3,7 +3,7 @@
  * With `--check` it writes nothing, and fails where the page is not what it would write.
  *
  * It needs `redis-server` (`REDIS_SERVER`, then `PATH`) and `openssl`. Ports are written as the usual ones, times and dates
- * as an ellipsis, so that the page stays the same; versions of Redis are not compared.
+ * as an ellipsis, so that the page stays the same; which server it is and its version are not compared.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -220,7 +220,7 @@ ${simulatedReport}
 
 // ----- the run -----
 
-const comparable = (text: string): string => text.replace(/redis \d+\.\d+\.\d+/g, "redis X.Y.Z")
+const comparable = (text: string): string => text.replace(/(redis|valkey) \d+\.\d+\.\d+/g, "redis X.Y.Z")
 
 const text = await Effect.runPromise(Effect.scoped(written))
 

@@ -123,8 +123,10 @@ describe("hitless doctor", { concurrent: false }, () => {
       assert.deepStrictEqual(statuses(report), healthy)
       assert.strictEqual(report.server, `127.0.0.1:${port}`)
       const redis = yield* connectTo({ host, port })
-      const version = /redis_version:(\S+)/.exec(yield* redis.send<string>("INFO", "server"))?.[1]
-      assert.strictEqual(of("redis").verdict, `redis ${version}, standalone, master`)
+      // Valkey tells a version of Redis too, the one that it began from.
+      const info = yield* redis.send<string>("INFO", "server")
+      const [, name, version] = /(valkey)_version:(\S+)/.exec(info) ?? /(redis)_version:(\S+)/.exec(info) ?? []
+      assert.strictEqual(of("redis").verdict, `${name} ${version}, standalone, master`)
       assert.include(of("maintenance").verdict, "unknown subcommand 'MAINT_NOTIFICATIONS'")
       assert.strictEqual(of("endpoint type").facts?.type, "internal-ip")
       const { maxMillis, medianMillis, minMillis } = of("round trip").facts as Record<string, number>

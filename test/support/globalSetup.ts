@@ -10,6 +10,7 @@ import type { TestProject } from "vitest/node"
 declare module "vitest" {
   export interface ProvidedContext {
     readonly redisServer: string
+    readonly realServer: "redis" | "valkey"
     /** Which Redis to simulate beside that server: its own version, or the one of those there are that is next to it. */
     readonly simulatedVersion: "7.0" | "8.0"
   }
@@ -48,11 +49,12 @@ const need = (program: string, find: () => string | undefined, advice: string): 
   return path
 }
 
-const simulatedBeside = (server: string): "7.0" | "8.0" => {
+/** What `Redis server v=7.0.15 …` and `Valkey server v=8.1.1 …` say. */
+const versionOf = (server: string): { readonly name: "redis" | "valkey"; readonly version: string } => {
   const told = spawnSync(server, ["--version"], { encoding: "utf8" }).stdout
-  const version = / v=([0-9.]+)/.exec(told)?.[1]
-  if (version === undefined) throw new Error(`${server} --version tells no version: ${told}`)
-  return version.startsWith("7.0.") ? "7.0" : "8.0"
+  const [, name, version] = /^(redis|valkey) server v=([0-9.]+)/i.exec(told) ?? []
+  if (name === undefined || version === undefined) throw new Error(`${server} --version tells no version: ${told}`)
+  return { name: /^valkey$/i.test(name) ? "valkey" : "redis", version }
 }
 
 export default (project: TestProject): void => {
@@ -63,6 +65,8 @@ export default (project: TestProject): void => {
       "or set REDIS_SERVER to its path."
   )
   project.provide("redisServer", server)
-  project.provide("simulatedVersion", simulatedBeside(server))
+  const { name, version } = versionOf(server)
+  project.provide("realServer", name)
+  project.provide("simulatedVersion", version.startsWith("7.0.") ? "7.0" : "8.0")
   need("openssl", () => onPath("openssl"), "Install it with your system's package manager.")
 }
