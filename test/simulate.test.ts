@@ -143,6 +143,7 @@ const told: SimulateOptions = {
   repeat: undefined,
   startAfter: undefined,
   maintenance: "supported",
+  redisVersion: "8.0",
   password: undefined,
   upstream: undefined,
   json: true
@@ -287,7 +288,7 @@ describe("hitless simulate", () => {
       execFile(process.execPath, [main, "simulate", "--help"], (_, stdout) => resume(Effect.succeed(stdout)))
     }).pipe(Effect.map((help) => {
       const flags = ["nodes", "port", "host", "control-port", "plan", "builder", "repeat", "start-after", "maintenance"]
-      for (const flag of [...flags, "password", "upstream", "json"]) assert.include(help, `--${flag} `)
+      for (const flag of [...flags, "redis-version", "password", "upstream", "json"]) assert.include(help, `--${flag} `)
       for (const example of ["redis-cli -3", "createClient(", "curl http", "/timeline?text"]) {
         assert.include(help, example)
       }
@@ -301,6 +302,7 @@ describe("hitless simulate", () => {
         [["--builder", "upgrade"], "--builder"],
         [["--repeat", "0"], "at least 1"],
         [["--maintenance", "maybe"], "--maintenance"],
+        [["--redis-version", "7.2"], "--redis-version"],
         [
           ["--upstream", "http://localhost"],
           "--upstream must start with redis://, rediss://, valkey://, valkeys://, tcp:// or unix://"
@@ -500,6 +502,17 @@ describe("hitless simulate", () => {
           client.sendCommand(["CLIENT", "MAINT_NOTIFICATIONS", "ON"]).catch((error: Error) => error.message)
         )
         assert.include(String(answer), words)
+      }
+    }), timeout)
+
+  it.live("answers as the Redis that it was told to be", () =>
+    Effect.gen(function*() {
+      for (const [redisVersion, score] of [["7.0", "0.10000000000000001"], ["8.0", "0.1"]] as const) {
+        const { listening } = yield* simulated({ redisVersion, nodes: "1" })
+        const client = yield* nodeRedis({ url: `redis://${listening.nodes["node-1"]}`, RESP: 2 })
+        yield* Effect.promise(() => client.zAdd("z", { value: "m", score: 0.1 }))
+        assert.strictEqual(String(yield* Effect.promise(() => client.sendCommand(["ZSCORE", "z", "m"]))), score)
+        assert.include(yield* Effect.promise(() => client.info()), `redis_version:${redisVersion}.`)
       }
     }), timeout)
 

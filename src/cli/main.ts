@@ -154,6 +154,11 @@ const simulateFlags = {
     ),
     Flag.withDefault("supported")
   ),
+  redisVersion: Flag.Literals("redis-version", ["7.0", "8.0"]).pipe(
+    Flag.withMetavar("version"),
+    Flag.withDescription("The Redis whose replies the nodes give, 7.0 or 8.0; default 8.0"),
+    Flag.withDefault("8.0")
+  ),
   password: Flag.Redacted("password").pipe(
     Flag.withDescription("What clients must log in with; better given as HITLESS_PASSWORD, which ps does not show"),
     Flag.withFallbackConfig(EffectConfig.Redacted("HITLESS_PASSWORD")),

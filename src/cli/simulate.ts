@@ -67,6 +67,7 @@ export interface SimulateOptions {
   readonly repeat: number | undefined
   readonly startAfter: string | undefined
   readonly maintenance: "supported" | "unsupported" | "disabled"
+  readonly redisVersion: "7.0" | "8.0"
   readonly password: Redacted.Redacted | undefined
   readonly upstream: Upstream | undefined
   readonly json: boolean
@@ -195,7 +196,7 @@ const isOn = (
  * @since 0.1.0
  */
 export const simulate = Effect.fnUntraced(function*(options: SimulateOptions) {
-  const { controlPort, host, json, maintenance, password, port, upstream } = options
+  const { controlPort, host, json, maintenance, password, port, redisVersion, upstream } = options
   const { begins, nodes, plan } = yield* rehearsalOf(options)
   if (port + nodes.length - 1 > 65_535) {
     return yield* failed(`--port: ${nodes.length} nodes need the ports up to ${port + nodes.length - 1}`, port)
@@ -232,6 +233,7 @@ export const simulate = Effect.fnUntraced(function*(options: SimulateOptions) {
   const deployment = yield* SimulatedRedis.make({
     nodes,
     maintenance,
+    version: redisVersion,
     users: password && { default: password },
     upstream: upstream && network.open(upstream.config.endpoint, upstream.config),
     // A node begins on port 0, and asks for the port it had when it accepts again.

@@ -11,8 +11,8 @@ export type Version = "7.0" | "8.0"
 export interface Dialect {
   /** What `HELLO` and `INFO` tell. */
   readonly version: string
-  /** Commands of other versions that this one does not know. */
-  readonly unknown: ReadonlySet<string>
+  /** Subcommands of other versions that this one does not know. */
+  readonly unknownSubcommands: ReadonlySet<string>
   /** The arity of commands that take other arguments in other versions. */
   readonly arities: Readonly<Record<string, number>>
   /** Blocking commands that a script may not call; the others find nothing to wait for there. */
@@ -54,7 +54,7 @@ export interface Dialect {
 export const dialects: Readonly<Record<Version, Dialect>> = {
   "7.0": {
     version: "7.0.15",
-    unknown: new Set(["CLIENT|SETINFO"]),
+    unknownSubcommands: new Set(["CLIENT|SETINFO"]),
     arities: { ZRANK: 3, ZREVRANK: 3 },
     notInScripts: new Set(["BLMOVE", "BLPOP", "BRPOP", "BRPOPLPUSH", "BZPOPMAX", "BZPOPMIN", "WAIT"]),
     formatDouble: formatDigits,
@@ -75,7 +75,7 @@ export const dialects: Readonly<Record<Version, Dialect>> = {
   },
   "8.0": {
     version: "8.0.2",
-    unknown: new Set(),
+    unknownSubcommands: new Set(),
     arities: {},
     notInScripts: new Set(),
     formatDouble: formatShortest,

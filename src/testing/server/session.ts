@@ -175,7 +175,7 @@ export class Session implements Client {
     let name = first.toUpperCase()
     if (containers.has(name) && args.length > 0) {
       name = `${name}|${args[0].toUpperCase()}`
-      if (!sessionCommands.has(name) || this.dialect.unknown.has(name)) {
+      if (!sessionCommands.has(name) || this.dialect.unknownSubcommands.has(name)) {
         return this.refuse(name, unknownSubcommand(first.toUpperCase(), args[0]))
       }
     }
