@@ -112,6 +112,21 @@ describe("SimulatedRedis", () => {
 
     const popped = (key: string, value: string) => `*2\r\n${bulk(key)}${bulk(value)}`
 
+    it.effect("counts a consumer that waits as idle, whatever happens to other keys", () =>
+      Effect.gen(function*() {
+        const redis = yield* make()
+        const client = yield* connect(redis, "a")
+        const other = yield* connect(redis, "a")
+        yield* other.send("XGROUP CREATE s g 0 MKSTREAM")
+        yield* other.expect("+OK\r\n")
+        yield* client.send("XREADGROUP GROUP g c BLOCK 0 STREAMS s >")
+        yield* untilBlocked(redis, "a", 1)
+        yield* TestClock.adjust("1 second")
+        yield* other.send("SET k v", "XINFO CONSUMERS s g")
+        yield* other.expect(`+OK\r\n*1\r\n*8\r\n${bulk("name")}${bulk("c")}${bulk("pending")}:0\r\n`)
+        yield* other.expect(`${bulk("idle")}:1000\r\n${bulk("inactive")}:-1\r\n`)
+      }))
+
     it.effect("ends a wait when the clock says so, and not before", () =>
       Effect.gen(function*() {
         const redis = yield* make()

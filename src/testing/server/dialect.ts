@@ -29,10 +29,7 @@ export interface Dialect {
   readonly bitcountReadsFirst: boolean
   /** The refusal of a timeout that does not fit 64 bits of milliseconds. */
   readonly timeoutTooLong: string
-  /**
-   * What a client that waits is served by: its command as if it were sent now, with its errors, or as much of it as the
-   * key that woke it asks for.
-   */
+  /** Whether a key that wakes a waiting client makes it run its whole command again, with its errors. */
   readonly runsAgain: boolean
   /** Whether whoever publishes to itself gets the messages after the reply to its command. */
   readonly repliesFirst: boolean

@@ -31,6 +31,7 @@ import {
   rangeStart,
   readOptions,
   readReply,
+  streamAt,
   toId,
   toLimit,
   unknownOptions
@@ -206,7 +207,7 @@ const history = (reader: Reader, { group, stream }: StreamGroup, after: Id): Rep
 const xreadgroup = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
   const { acknowledged, count: limit, group, streams, timeout } = readOptions(caller, "XREADGROUP", args)
   const [name, consumer] = group ?? refuse(missingGroup)
-  const { database, dialect } = caller
+  const { dialect } = caller
   const reader: Reader = { caller, consumer, limit, acknowledged }
   const readAll = (): ReplyValue | undefined => {
     const wanted = streams.map(([key, id]) => ({
@@ -220,9 +221,17 @@ const xreadgroup = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
     })
     return found.length === 0 ? undefined : readReply(caller, found)
   }
+  // What is new to the group, or that it is gone; other keys do not count as asking again.
+  const isWoken = (): boolean =>
+    streams.some(([key]) => {
+      const stream = streamAt(caller, key)
+      const group = stream?.groups.get(name)
+      return group === undefined || (stream?.last !== undefined && stream.last.id > group.lastId)
+    })
+  const readAgain = (): ReplyValue | undefined => isWoken() ? readAll() : undefined
   const readFirst = (): ReplyValue | undefined => {
     for (const [key] of streams) {
-      const stream = database.type(key) === "stream" ? database.read(key, "stream") : undefined
+      const stream = streamAt(caller, key)
       if (stream === undefined) return error("UNBLOCKED the stream key no longer exists")
       const group = stream.groups.get(name)
       if (group === undefined) {
@@ -237,7 +246,7 @@ const xreadgroup = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
   const found = readAll()
   if (found !== undefined) return found
   if (timeout === undefined) return ReplyValue.NullArray()
-  return new Blocked(timeout, dialect.runsAgain ? readAll : readFirst, ReplyValue.NullArray())
+  return new Blocked(timeout, dialect.runsAgain ? readAgain : readFirst, ReplyValue.NullArray())
 }
 
 // ----- XACK, XPENDING, XCLAIM, XAUTOCLAIM -----

@@ -351,6 +351,10 @@ export const readReply = (caller: Caller, found: ReadonlyArray<readonly [key: st
   return caller.protocol === 3 ? ReplyValue.Map({ entries: pairs }) : array(pairs.map(array))
 }
 
+/** The stream of a key that may have become anything while a client waits for it. */
+export const streamAt = (caller: Caller, key: string): Stream | undefined =>
+  caller.database.type(key) === "stream" ? caller.database.read(key, "stream") : undefined
+
 /** Where `XREAD` begins to read a stream: behind an id, or at the last entry there is. */
 const readFrom = (caller: Caller, stream: Stream | undefined, id: string): Id => {
   if (id === ">") {
@@ -375,9 +379,7 @@ const xread = (caller: Caller, args: ReadonlyArray<string>): Outcome => {
   }
   const readFirst = (): ReplyValue | undefined => {
     for (const [key, from] of wanted) {
-      // Until it is answered, the key may become anything.
-      const stream = database.type(key) === "stream" ? database.read(key, "stream") : undefined
-      const entries = entriesOf(stream, from)
+      const entries = entriesOf(streamAt(caller, key), from)
       // A wait ends with the first stream that has something.
       if (entries.length > 0) {
         return dialect.runsAgain
