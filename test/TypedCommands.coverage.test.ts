@@ -15,7 +15,7 @@ const programs = [inject("redisServer"), ...(process.env["HITLESS_SERVERS"] ?? "
   .filter((program) => program !== "")
 
 /** What makes commands, and is none. */
-const makers = ["bytes", "fromNodeRedis", "make"]
+const makers = ["bytes", "fromNodeRedis", "function", "make", "schema", "script"]
 
 const stateful = "changes the state of its connection: `send` of a reserved one"
 const pushed = "answered by pushes, or not at all: `subscribe`, or the client's own"

@@ -71,6 +71,29 @@ export class Command<out A> {
   }
 }
 
+/**
+ * A call of a script, by the script's SHA-1. Servers forget scripts, so that it is no command which has only to be sent.
+ *
+ * @internal
+ */
+export class ScriptCall<out A> extends Command<A> {
+  readonly lua: string
+
+  constructor(words: ReadonlyArray<Arg>, lua: string, decode: Decode<A>, readOnly: boolean, bytes = false) {
+    super(words, decode, countedKeysAfterOne, readOnly, false, false, bytes)
+    this.lua = lua
+  }
+
+  /** The same with the script itself, which any server can run. */
+  get inFull(): ReadonlyArray<Arg> {
+    return [this.readOnly ? "EVAL_RO" : "EVAL", this.lua, ...this.words.slice(2)]
+  }
+
+  override with<B>(decode: Decode<B>, bytes: boolean): ScriptCall<B> {
+    return new ScriptCall(this.words, this.lua, decode, this.readOnly, bytes)
+  }
+}
+
 /** A command that only reads. @internal */
 export const read = <A>(words: ReadonlyArray<Arg>, decode: Decode<A>, keysOf: KeysOf = firstKey): Command<A> =>
   new Command(words, decode, keysOf, true, false, true, false)
@@ -175,4 +198,28 @@ export interface ScanOptions {
 export const scanWords = ({ COUNT, MATCH }: ScanOptions): ReadonlyArray<Arg> => [
   ...option("MATCH", MATCH),
   ...option("COUNT", COUNT)
+]
+
+/**
+ * The keys that a script may use, and what else it is given.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface EvalOptions {
+  readonly keys?: ReadonlyArray<Arg> | undefined
+  readonly arguments?: ReadonlyArray<Arg> | undefined
+}
+
+/** @internal */
+export const callWords = (
+  name: string,
+  script: Arg,
+  { arguments: args = [], keys = [] }: EvalOptions
+): ReadonlyArray<Arg> => [
+  name,
+  script,
+  keys.length,
+  ...keys,
+  ...args
 ]

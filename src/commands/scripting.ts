@@ -5,8 +5,10 @@
  */
 import type { Arg } from "../Resp.ts"
 import {
+  callWords,
   type Command,
   countedKeysAfterOne,
+  type EvalOptions,
   flag,
   many,
   noKeys,
@@ -18,27 +20,8 @@ import {
 } from "./command.ts"
 import { bits, blob, listOf, ok, raw, record, recordOf } from "./decode.ts"
 
-/**
- * The keys that a script may use, and what else it is given.
- *
- * @category models
- * @since 0.1.0
- */
-export interface EvalOptions {
-  readonly keys?: ReadonlyArray<Arg> | undefined
-  readonly arguments?: ReadonlyArray<Arg> | undefined
-}
-
-const call = (name: string, script: Arg, { arguments: args = [], keys = [] }: EvalOptions): ReadonlyArray<Arg> => [
-  name,
-  script,
-  keys.length,
-  ...keys,
-  ...args
-]
-
 const evalScript = (script: Arg, options: EvalOptions = {}): Command<unknown> =>
-  write(call("EVAL", script, options), raw, countedKeysAfterOne)
+  write(callWords("EVAL", script, options), raw, countedKeysAfterOne)
 
 /**
  * Runs a script. Nobody else is served meanwhile.
@@ -55,7 +38,7 @@ export { evalScript as eval }
  * @since 0.1.0
  */
 export const evalRo = (script: Arg, options: EvalOptions = {}): Command<unknown> =>
-  read(call("EVAL_RO", script, options), raw, countedKeysAfterOne)
+  read(callWords("EVAL_RO", script, options), raw, countedKeysAfterOne)
 
 /**
  * Runs a script that the server has, by its SHA-1; an error with the code `NOSCRIPT` where it has not.
@@ -64,7 +47,7 @@ export const evalRo = (script: Arg, options: EvalOptions = {}): Command<unknown>
  * @since 0.1.0
  */
 export const evalSha = (sha1: string, options: EvalOptions = {}): Command<unknown> =>
-  write(call("EVALSHA", sha1, options), raw, countedKeysAfterOne)
+  write(callWords("EVALSHA", sha1, options), raw, countedKeysAfterOne)
 
 /**
  * The same for one that only reads.
@@ -73,7 +56,7 @@ export const evalSha = (sha1: string, options: EvalOptions = {}): Command<unknow
  * @since 0.1.0
  */
 export const evalShaRo = (sha1: string, options: EvalOptions = {}): Command<unknown> =>
-  read(call("EVALSHA_RO", sha1, options), raw, countedKeysAfterOne)
+  read(callWords("EVALSHA_RO", sha1, options), raw, countedKeysAfterOne)
 
 /**
  * Calls a function of a library.
@@ -82,7 +65,7 @@ export const evalShaRo = (sha1: string, options: EvalOptions = {}): Command<unkn
  * @since 0.1.0
  */
 export const fCall = (name: string, options: EvalOptions = {}): Command<unknown> =>
-  write(call("FCALL", name, options), raw, countedKeysAfterOne)
+  write(callWords("FCALL", name, options), raw, countedKeysAfterOne)
 
 /**
  * Calls a function that only reads.
@@ -91,7 +74,7 @@ export const fCall = (name: string, options: EvalOptions = {}): Command<unknown>
  * @since 0.1.0
  */
 export const fCallRo = (name: string, options: EvalOptions = {}): Command<unknown> =>
-  read(call("FCALL_RO", name, options), raw, countedKeysAfterOne)
+  read(callWords("FCALL_RO", name, options), raw, countedKeysAfterOne)
 
 /**
  * Deletes a library.

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Result from "effect/Result"
-import { Command } from "../commands/command.ts"
+import { Command, ScriptCall } from "../commands/command.ts"
 import { HitlessError } from "../HitlessError.ts"
 import type { Arg } from "../Resp.ts"
 import { arePlain, blocksFor, copyOf, isPlain, refusalOf, refusalOfArguments, refused, takeBytes } from "./commands.ts"
@@ -29,6 +29,8 @@ export interface Target {
 export interface Caller {
   /** Whether others use the same connections. */
   readonly isShared: boolean
+  /** Whether what is sent now is queued in a transaction, and its answer is not the command's. */
+  readonly isQueued: () => boolean
   /** The time that the commands of a fiber have, where it is not the configured one. */
   readonly timeoutOf: (fiber: Fiber.Fiber<unknown, unknown>) => unknown
   /** Sends a command that can wait on the server, whose caller's own time for it is `timeout` milliseconds. */
@@ -74,7 +76,7 @@ const readTimeout = (timeout: unknown): number | undefined => {
 }
 
 /** Why a typed command may not be sent: of ours only its arguments can be at fault. */
-const refusalOfTyped = ({ isKnown, words }: Command<unknown>, isShared: boolean): HitlessError | undefined =>
+const refusalOfTyped = ({ isKnown }: Command<unknown>, words: Words, isShared: boolean): HitlessError | undefined =>
   isKnown ? refusalOfArguments(words) : refusalOf(words, isShared)
 
 const isBlocking = (words: Words, command: Command<unknown> | undefined): boolean =>
@@ -91,9 +93,11 @@ const takeBatch = (
   const batch: Array<Words> = []
   for (let i = 0; i < copies.length; i++) {
     const command = typedOf(copies[i])
-    const words = copyOf(command?.words ?? copies[i]) as Array<Arg> | undefined
+    // Between others it is too late to learn that the server does not have a script.
+    const given = command instanceof ScriptCall ? command.inFull : command?.words ?? copies[i]
+    const words = copyOf(given) as Array<Arg> | undefined
     if (words === undefined) return refused(nameOf(kind, []), `command ${i} is no array, or cannot be read`)
-    const refusal = command === undefined ? refusalOf(words, isShared) : refusalOfTyped(command, isShared)
+    const refusal = command === undefined ? refusalOf(words, isShared) : refusalOfTyped(command, words, isShared)
     if (refusal !== undefined) return refusal
     if (isBlocking(words, command)) {
       return refused(
@@ -109,11 +113,19 @@ const takeBatch = (
   return batch
 }
 
+/** Whether a server says, in Redis' own words, that it does not have a script, and so did not run it. */
+const lacksScript = ({ reason }: HitlessError): boolean =>
+  reason._tag === "ServerReplied" && reason.detail.startsWith("NOSCRIPT No matching script")
+
 const locate = <E>(error: E): Effect.Effect<never, E> =>
   error instanceof HitlessError ? located(error, Exit.fail(error)) : Effect.fail(error)
 
 /** @internal */
-export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared, timeoutOf }: Caller): Calls => {
+export const makeCalls = (
+  { config }: Runtime,
+  target: Target,
+  { block, isQueued, isShared, timeoutOf }: Caller
+): Calls => {
   const commandTimeout = Duration.toMillis(config.commandTimeout)
   const attributes = clientAttributes(config.endpoint, config.database)
 
@@ -213,9 +225,29 @@ export const makeCalls = ({ config }: Runtime, target: Target, { block, isShared
       : submit("command", words, undefined, bytes, undefined)
   }
 
+  /** Calls a script by its SHA-1, and in full where the server does not have it, all in the time of one command. */
+  const runScript = <A>(call: ScriptCall<A>): Effect.Effect<A, HitlessError> => {
+    const inFull = Array.from(call.inFull)
+    const refusal = refusalOf(inFull, isShared)
+    if (refusal !== undefined) return refuse(refusal)
+    takeBytes(inFull)
+    const words = [...call.words.slice(0, 2), ...inFull.slice(2)]
+    return timed(String(words[0]), (timeout) =>
+      Effect.withFiber((fiber) => {
+        const until = target.turn() + timeout
+        const ask = (words: Words, timeout: number) =>
+          request<A>("command", words, undefined, call.bytes, timeout, call)
+        const running = isQueued()
+          ? ask(inFull, timeout)
+          : Effect.catchIf(ask(words, timeout), lacksScript, () => ask(inFull, Math.max(0, until - target.turn())))
+        return isTraced(fiber) ? spanned(running, "command", words, undefined) : running
+      }))
+  }
+
   const runOther = <A>(command: Command<A>): Effect.Effect<A, HitlessError> => {
     if (!(command instanceof Command)) return refuse(refused("", "what `run` was given is no command of `Commands`"))
-    const refusal = refusalOfTyped(command, isShared)
+    if (command instanceof ScriptCall) return runScript(command)
+    const refusal = refusalOfTyped(command, command.words, isShared)
     if (refusal !== undefined) return refuse(refusal)
     const words = Array.from(command.words)
     takeBytes(words)

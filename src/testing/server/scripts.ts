@@ -4,9 +4,9 @@
  * No Lua is run. A text may be loaded whatever it says, as a server would do; one that nobody registered a function for
  * is answered with an error when it is called.
  */
+import { sha1 } from "../../internal/sha1.ts"
 import { effectScripts } from "./effectScripts.ts"
 import type { Script } from "./script.ts"
-import { sha1 } from "./sha1.ts"
 import { toBytes } from "./text.ts"
 
 type Run = Script["run"]
