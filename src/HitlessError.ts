@@ -2,7 +2,7 @@
  * The one error of this package: `HitlessError`, with a `reason` that says what went wrong.
  *
  * Every reason carries where it happened (`endpoint`), what was being sent (`command`, the name alone: arguments and
- * credentials never enter an error), whether the command may have run on the server (`mayHaveExecuted`), whether
+ * credentials never enter an error, but for the key of an `InvalidValue`), whether the command may have run on the server (`mayHaveExecuted`), whether
  * sending it again is worth while and safe (`isRetryable`), and the maintenance window that was in force
  * (`window`), if any. Recover from one reason with
  * `Effect.catchReason("HitlessError", "CommandTimeout", (reason) => …)`.
@@ -271,6 +271,31 @@ export class UnexpectedReply extends Schema.Class<UnexpectedReply>("hitless/Hitl
 }
 
 /**
+ * A value that was read is not what its schema says: see `Commands.schema`. The command ran, and the connection goes on.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidValue extends Schema.Class<InvalidValue>("hitless/HitlessError/InvalidValue")({
+  _tag: Schema.tag("InvalidValue"),
+  ...circumstances,
+  /** Where the value is. */
+  key: Schema.String,
+  /** Where in it the schema is not met, and what was expected there, by the words of the schema: nothing of the value. */
+  detail: Schema.String
+}) {
+  /** It would be read again. */
+  get isRetryable(): boolean {
+    return false
+  }
+  get message(): string {
+    return `${what(this)} read a value of ${JSON.stringify(this.key)}${
+      at(this)
+    } that is not what its schema says: ${this.detail}`
+  }
+}
+
+/**
  * `EXEC` did not run: a watched key changed, or the server refused a command or `EXEC` itself. Nothing of the
  * transaction ran.
  *
@@ -392,6 +417,7 @@ export const HitlessErrorReason = Schema.Union([
   ServerReplied,
   ProtocolViolation,
   UnexpectedReply,
+  InvalidValue,
   TransactionAborted,
   CommandRefused,
   Overloaded,

@@ -19,6 +19,18 @@ export class Mismatch extends Data.TaggedError("Mismatch")<{
   readonly detail: string
 }> {}
 
+/**
+ * A value that was read is not what its schema says.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Undecodable extends Data.TaggedError("Undecodable")<{
+  readonly key: string
+  /** Where the schema is not met, and what was expected there, without any value. */
+  readonly detail: string
+}> {}
+
 const nameOf = (reply: unknown): string =>
   reply === null
     ? "null"

@@ -205,6 +205,15 @@ const verdictOf = (command: string): Verdict => {
 export const refused = (command: string, detail: string): HitlessError =>
   new HitlessError({ reason: new CommandRefused({ command, detail, mayHaveExecuted: false }) })
 
+/** An argument that could not be made; what it is in is refused with `flaw`, which has no value in it. @internal */
+export class Unencodable {
+  readonly flaw: string
+
+  constructor(flaw: string) {
+    this.flaw = flaw
+  }
+}
+
 const isReadable = (bytes: Uint8Array): boolean => {
   if (length.call(bytes) > 0) return true
   try {
@@ -227,7 +236,7 @@ export const flawOf = (word: unknown): string | undefined => {
       return undefined
     default:
       return tag.call(word) !== "Uint8Array"
-        ? "is no string, number, bigint or Uint8Array"
+        ? word instanceof Unencodable ? word.flaw : "is no string, number, bigint or Uint8Array"
         : isReadable(word as Uint8Array)
         ? undefined
         : "is a Uint8Array whose memory is gone"

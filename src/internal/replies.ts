@@ -5,10 +5,11 @@
  */
 import * as Result from "effect/Result"
 import type { Command } from "../commands/command.ts"
-import { Mismatch } from "../commands/decode.ts"
+import { Mismatch, Undecodable } from "../commands/decode.ts"
 import {
   didNotRunCodes,
   HitlessError,
+  InvalidValue,
   ProtocolViolation,
   ServerReplied,
   TransactionAborted,
@@ -92,15 +93,17 @@ export const withErrors = ({ batch, kind, name, replies }: Request, value: unkno
 
 // ----- typed -----
 
-const unexpected = ({ words: [name] }: Command<unknown>, thrown: unknown, site: Site): HitlessError =>
-  new HitlessError({
-    reason: new UnexpectedReply({
-      command: String(name),
-      endpoint: site.address,
-      detail: thrown instanceof Mismatch ? thrown.detail : `what decodes it threw ${kindOf(thrown)}`,
-      mayHaveExecuted: true
-    })
+const unexpected = ({ words: [name] }: Command<unknown>, thrown: unknown, site: Site): HitlessError => {
+  const at = { command: String(name), endpoint: site.address, mayHaveExecuted: true }
+  return new HitlessError({
+    reason: thrown instanceof Undecodable
+      ? new InvalidValue({ ...at, key: thrown.key, detail: thrown.detail })
+      : new UnexpectedReply({
+        ...at,
+        detail: thrown instanceof Mismatch ? thrown.detail : `what decodes it threw ${kindOf(thrown)}`
+      })
   })
+}
 
 /**
  * Ends a request of one command with its reply, which is no error.
