@@ -199,8 +199,15 @@ export const didNotRunCodes: ReadonlySet<string> = new Set([
  */
 export const unreadableCode = "UNREADABLE"
 
-/** Codes with which a node of a Redis Cluster names another one. */
-const elsewhere: ReadonlySet<string> = new Set(["MOVED", "ASK"])
+/** A node of a Redis Cluster names another one. */
+const elsewhere = " (the key is on another node of a Redis Cluster, and this client does not follow it there)"
+
+/** What the words of an error do not say. */
+const hints: Readonly<Record<string, string>> = {
+  MOVED: elsewhere,
+  ASK: elsewhere,
+  NOGROUP: " (make the group with XGROUP CREATE, or let `consume` make it with `createFrom`)"
+}
 
 /**
  * The server answered with an error reply. `code` is its first word, `detail` the whole text. With `unreadableCode` the
@@ -222,9 +229,8 @@ export class ServerReplied extends Schema.Class<ServerReplied>("hitless/HitlessE
   }
   get message(): string {
     const how = this.code === unreadableCode ? "beyond the limits of this client" : "with an error"
-    return `${what(this)} was answered ${how}${at(this)}: ${this.detail}` + (elsewhere.has(this.code)
-      ? " (the key is on another node of a Redis Cluster, and this client does not follow it there)"
-      : "")
+    const hint = Object.hasOwn(hints, this.code) ? hints[this.code] : ""
+    return `${what(this)} was answered ${how}${at(this)}: ${this.detail}${hint}`
   }
 }
 

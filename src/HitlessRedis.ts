@@ -22,18 +22,21 @@ import type * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Command } from "./Commands.ts"
+import { type Command, type Field, hScan, scan, type ScanOptions, type Scored, sScan, zScan } from "./Commands.ts"
 import * as Config from "./Config.ts"
+import type * as ConsumerGroup from "./ConsumerGroup.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
 import type { HitlessError } from "./HitlessError.ts"
 import { type Calls, makeCalls } from "./internal/calls.ts"
+import { consume } from "./internal/consuming.ts"
 import { Dialer } from "./internal/dialer.ts"
 import { protocolOf } from "./internal/handshake.ts"
 import { Logins } from "./internal/logins.ts"
 import { optimistic } from "./internal/optimistic.ts"
 import { toRedisError } from "./internal/redisError.ts"
 import * as Runtime from "./internal/runtime.ts"
+import { scanned } from "./internal/scans.ts"
 import type { Slot, Surroundings } from "./internal/slot.ts"
 import { type Listener, Subscriptions } from "./internal/subscriptions.ts"
 import * as Maintenance from "./Maintenance.ts"
@@ -223,6 +226,18 @@ export interface Sender {
       body: (redis: Sender) => Effect.Effect<B, E, R>
     ): Effect.Effect<Results<B>, HitlessError | E, R>
   }
+  /**
+   * All keys, by `SCAN`: one command for each step, when more is wanted. What is there from the beginning to the end comes
+   * at least once, and can come twice; what comes or goes meanwhile may be missing. A cursor means the same to one server
+   * process alone: where a failover promotes another one in between, keys can be missing too.
+   */
+  readonly scan: (options?: ScanOptions & { readonly TYPE?: string | undefined }) => Stream.Stream<string, HitlessError>
+  /** The same for the fields of a hash, with their values. */
+  readonly hScan: (key: Arg, options?: ScanOptions) => Stream.Stream<Field, HitlessError>
+  /** The same for the members of a set. */
+  readonly sScan: (key: Arg, options?: ScanOptions) => Stream.Stream<string, HitlessError>
+  /** The same for the members of a sorted set, with their scores. */
+  readonly zScan: (key: Arg, options?: ScanOptions) => Stream.Stream<Scored, HitlessError>
 }
 
 /**
@@ -282,6 +297,17 @@ export class HitlessRedis extends Context.Service<
     readonly subscription: (
       options: PubSub.Options
     ) => Effect.Effect<Stream.Stream<PubSub.Message, HitlessError>, HitlessError, Scope.Scope>
+    /**
+     * The entries of a stream for a consumer of a group: first those that it had and did not acknowledge, then those that
+     * others have kept for `claimAfter`, then what is new, and so on. Who reads the stream handles each entry and then runs
+     * its `ack`; one that is not acknowledged comes again, here or elsewhere: at least once, and once where all are
+     * acknowledged in time.
+     *
+     * It waits on a connection of its own, of the `maxReserved`, which moves with maintenance, and it goes on after a loss of
+     * the connection with what may have been lost. It fails as `send` does, with the code `NOGROUP` where there is no group
+     * and `createFrom` is not set. Consumed anew, with `Stream.retry` for one, nothing is missing.
+     */
+    readonly consume: (options: ConsumerGroup.Options) => Stream.Stream<ConsumerGroup.Entry, HitlessError>
     /** Each maintenance event once, with the endpoint that told us; a subscriber that is 256 behind loses the oldest. */
     readonly notifications: Stream.Stream<Notification>
     /** What happens to handoffs; a subscriber that is 256 behind loses the oldest. */
@@ -323,7 +349,11 @@ const senderOf = (
       : Effect.scoped(Effect.flatMap(own, (own) => {
         const read = Effect.suspend(() => body(senderOf(runtime, own, Effect.succeed(own))))
         return own.timed("WATCH", (time) => optimistic(runtime, own, options.watch, read, options.retry, time))
-      }))) as Sender["transaction"]
+      }))) as Sender["transaction"],
+  scan: (options) => scanned(calls.run, (cursor) => scan(cursor, options), ({ keys }) => keys),
+  hScan: (key, options) => scanned(calls.run, (cursor) => hScan(key, cursor, options), ({ entries }) => entries),
+  sScan: (key, options) => scanned(calls.run, (cursor) => sScan(key, cursor, options), ({ members }) => members),
+  zScan: (key, options) => scanned(calls.run, (cursor) => zScan(key, cursor, options), ({ members }) => members)
 })
 
 const makeService = (client: Client): HitlessRedis["Service"] => {
@@ -338,6 +368,7 @@ const makeService = (client: Client): HitlessRedis["Service"] => {
     subscribe: (...channels) => Stream.unwrap(subscription({ channels })),
     psubscribe: (...patterns) => Stream.unwrap(subscription({ patterns })),
     ssubscribe: (...shardChannels) => Stream.unwrap(subscription({ shardChannels })),
+    consume: (options) => consume(runtime, calls, reserve, options),
     notifications: maintenance.notifications,
     handoffs: handoff.events,
     status: Effect.sync(() => statusOf(client))

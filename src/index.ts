@@ -7,6 +7,7 @@ import type { Arg as CommandArgument } from "./Resp.ts"
 
 export * as Commands from "./Commands.ts"
 export * as Config from "./Config.ts"
+export * as ConsumerGroup from "./ConsumerGroup.ts"
 export * as Endpoint from "./Endpoint.ts"
 export * as Handoff from "./Handoff.ts"
 export * as HitlessError from "./HitlessError.ts"

@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { type Config, HitlessRedis, Transport } from "hitless"
+import { Commands, type Config, HitlessRedis, Transport } from "hitless"
 import { NodeHitlessRedis, NodeTransport } from "hitless/node"
 import type { SimulatedRedis } from "hitless/testing"
 import { connect as connectDirectly, host, start } from "./support/client.ts"
@@ -165,6 +165,51 @@ describe("Through 20 moves before a real server", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(done.toSorted(), Array.from({ length: given }, (_, index) => `job ${index}`).toSorted())
       assert.isAbove(read, 1000)
       for (const fiber of [...workers, reading]) assert.isUndefined(fiber.pollUnsafe(), "it has ended")
+    }).pipe(Effect.scoped))
+
+  it.live("8 consumers of a group are given each entry once, and scans miss nothing", () =>
+    Effect.gen(function*() {
+      const { deployment, direct } = yield* setUp(5)
+      const client = yield* connect(deployment, "a", { poolSize: 1 })
+      const { redis } = client
+      const done: Array<string> = []
+      const consumers = yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8], (id) =>
+        start(
+          Stream.runForEach(
+            redis.consume({
+              stream: "stream",
+              group: "group",
+              consumer: `consumer ${id}`,
+              claimAfter: "2 seconds",
+              createFrom: "0"
+            }),
+            ({ ack, message }) => Effect.andThen(Effect.sync(() => done.push(message["job"] ?? "")), ack)
+          )
+        ))
+      let given = 0
+      const giving = yield* start(Effect.forever(Effect.andThen(
+        Effect.suspend(() => direct.run(Commands.xAdd("stream", "*", { job: `job ${given++}` }))),
+        Effect.sleep("3 millis")
+      )))
+      const members = Array.from({ length: 2000 }, (_, member) => `member ${member}`)
+      yield* direct.run(Commands.sAdd("set", members))
+      let scans = 0
+      const scanning = yield* start(Effect.forever(
+        Effect.tap(Stream.runCollect(redis.sScan("set", { COUNT: 100 })), (seen) =>
+          Effect.sync(() => {
+            assert.deepStrictEqual([...new Set(seen)].toSorted(), members.toSorted())
+            scans++
+          }))
+      ))
+      yield* move(deployment, client, ["shared", "reserved"])
+      yield* Fiber.interrupt(giving)
+      yield* waitUntil(Effect.sync(() => done.length >= given))
+      yield* waitUntil(Effect.map(direct.run(Commands.xPending("stream", "group")), ({ pending }) => pending === 0))
+      yield* Effect.sleep("100 millis")
+      assert.isAbove(given, 500)
+      assert.isAbove(scans, 20)
+      assert.deepStrictEqual(done.toSorted(), Array.from({ length: given }, (_, index) => `job ${index}`).toSorted())
+      for (const fiber of [...consumers, scanning]) assert.isUndefined(fiber.pollUnsafe(), "it has ended")
     }).pipe(Effect.scoped))
 
   it.live("1,000 optimistic increments are exact, and what changed meanwhile is never overwritten", () =>

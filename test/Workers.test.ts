@@ -7,7 +7,8 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Schema from "effect/Schema"
-import { HitlessRedis } from "hitless"
+import * as Stream from "effect/Stream"
+import { Commands, HitlessRedis } from "hitless"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { addresses, advance, begin, connections, nodes, rehearse, until } from "./support/rehearsal.ts"
 
@@ -102,6 +103,93 @@ describe("Workers", { timeout: 30_000 }, () => {
         }).pipe(Effect.scoped, rehearse()))
     }
   }
+})
+
+describe("Consumers of a group", { timeout: 30_000 }, () => {
+  it.effect("are given each entry once through 20 moves, and all are acknowledged", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const deployment = yield* SimulatedRedis
+      for (const node of nodes) yield* deployment.latency(node, "1 milli")
+      const done: Array<string> = []
+      const consumers = yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], (id) =>
+        Effect.forkChild(
+          Stream.runForEach(
+            redis.consume({
+              stream: "stream",
+              group: "group",
+              consumer: `consumer ${id}`,
+              claimAfter: "1 second",
+              createFrom: "0"
+            }),
+            ({ ack, message }) => Effect.andThen(Effect.sync(() => done.push(message["job"] ?? "")), ack)
+          ),
+          { startImmediately: true }
+        ))
+      const giving = yield* Effect.forkChild(
+        Effect.forEach(jobs, (job, index) =>
+          Effect.delay(redis.run(Commands.xAdd("stream", "*", { job })), index % 3 === 0 ? 10 : 2), { discard: true }),
+        { startImmediately: true }
+      )
+      yield* moving
+      yield* until(Effect.sync(() =>
+        giving.pollUnsafe() !== undefined && done.length >= jobs.length
+      ))
+      yield* Fiber.join(giving)
+      yield* advance("5 seconds")
+      assert.isTrue(consumers.every((fiber) => fiber.pollUnsafe() === undefined))
+      assert.deepStrictEqual(done.toSorted(), jobs.toSorted())
+      yield* until(Effect.map(connections(nodes[20 % 3]), (count) => count === 11))
+      yield* Fiber.interruptAll(consumers)
+      const pending = yield* Effect.forkChild(redis.run(Commands.xPending("stream", "group")), {
+        startImmediately: true
+      })
+      yield* advance("10 millis")
+      assert.strictEqual((yield* Fiber.join(pending)).pending, 0)
+    }).pipe(Effect.scoped, rehearse()))
+
+  it.effect("one after the other of which stops lose no entry, and are given each that was acknowledged once", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const deployment = yield* SimulatedRedis
+      for (const node of nodes) yield* deployment.latency(node, "1 milli")
+      const acknowledged: Array<string> = []
+      // Each stops after so many entries, in the middle of what it was given, without a word about the last one.
+      const consumer = (id: number) =>
+        Effect.gen(function*() {
+          for (let life = 0; life < 100; life++) {
+            const entries = redis.consume({
+              stream: "stream",
+              group: "group",
+              consumer: `consumer ${id} ${life}`,
+              claimAfter: "200 millis",
+              createFrom: "0"
+            })
+            let left = 5 + id
+            yield* Stream.runForEachWhile(entries, ({ ack, message }) =>
+              --left === 0
+                ? Effect.succeed(false)
+                : Effect.as(Effect.tap(ack, () => Effect.sync(() => acknowledged.push(message["job"] ?? ""))), true))
+          }
+        })
+      const consumers = yield* Effect.forEach(
+        [1, 2, 3],
+        (id) => Effect.forkChild(consumer(id), { startImmediately: true })
+      )
+      const some = jobs.slice(0, 300)
+      const giving = yield* Effect.forkChild(
+        Effect.forEach(some, (job) => Effect.delay(redis.run(Commands.xAdd("stream", "*", { job })), 15), {
+          discard: true
+        }),
+        { startImmediately: true }
+      )
+      yield* moving
+      yield* until(Effect.sync(() => giving.pollUnsafe() !== undefined && acknowledged.length >= some.length))
+      yield* Fiber.join(giving)
+      yield* advance("2 seconds")
+      assert.deepStrictEqual(acknowledged.toSorted(), some.toSorted())
+      yield* Fiber.interruptAll(consumers)
+    }).pipe(Effect.scoped, rehearse()))
 })
 
 describe("Effect's PersistedQueue", { timeout: 30_000 }, () => {

@@ -27,6 +27,7 @@ const open = [
   "hitless",
   "hitless/Commands",
   "hitless/Config",
+  "hitless/ConsumerGroup",
   "hitless/Endpoint",
   "hitless/Handoff",
   "hitless/HitlessError",
@@ -73,6 +74,7 @@ describe("The package", () => {
     assert.deepStrictEqual(Object.keys(Hitless).sort(), [
       "Commands",
       "Config",
+      "ConsumerGroup",
       "Endpoint",
       "Handoff",
       "HitlessError",
