@@ -103,12 +103,16 @@ export type EndpointType = typeof EndpointType.Type
 
 /**
  * Which commands may be sent again after the connection that carried them was lost: none, read-only ones, or those
- * that a predicate accepts.
+ * that a predicate accepts. It is told whether the command only reads, by what a typed command says of itself, and else by
+ * its name. `Commands.changesOnce` knows which writes can run twice.
  *
  * @category models
  * @since 0.1.0
  */
-export type Retry = "none" | "reads" | ((command: string, args: ReadonlyArray<Arg>) => boolean)
+export type Retry =
+  | "none"
+  | "reads"
+  | ((command: string, args: ReadonlyArray<Arg>, readOnly: boolean) => boolean)
 
 /**
  * The version of the protocol that is spoken: RESP3 where the server knows it and else RESP2, or one of them alone.

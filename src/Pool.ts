@@ -548,9 +548,10 @@ export class Pool {
     const { retry } = this.runtime.config
     if (retry === "none") return false
     const name = String(word)
-    if (retry === "reads") return command?.readOnly ?? isReadOnly(name)
+    const readOnly = command?.readOnly ?? isReadOnly(name)
+    if (retry === "reads") return readOnly
     try {
-      return retry(name, args)
+      return retry(name, args, readOnly)
     } catch {
       this.runtime.log("Error", "the retry predicate threw; the command is not sent again", { command: name })
       return false

@@ -14,8 +14,8 @@ import { startRedis } from "./support/redisServer.ts"
 const programs = [inject("redisServer"), ...(process.env["HITLESS_SERVERS"] ?? "").split(":")]
   .filter((program) => program !== "")
 
-/** What makes commands, and is none. */
-const makers = ["bytes", "fromNodeRedis", "function", "make", "schema", "script"]
+/** What makes commands or judges them, and is none. */
+const makers = ["bytes", "changesOnce", "fromNodeRedis", "function", "make", "schema", "script"]
 
 const stateful = "changes the state of its connection: `send` of a reserved one"
 const pushed = "answered by pushes, or not at all: `subscribe`, or the client's own"

@@ -30,8 +30,8 @@ const byteOffset = getter("byteOffset") as (this: Uint8Array) => number
 /** More than any word that is judged here has; what is longer is a key or a value. */
 const longestWord = 32
 
-/** A word as the server reads it, whatever type carries its bytes, in upper case, in which it has no meaning of its own. */
-const spelled = (word: Arg | undefined): string => {
+/** A word as the server reads it, whatever type carries its bytes, in upper case, in which it has no meaning of its own. @internal */
+export const spelled = (word: Arg | undefined): string => {
   if (typeof word !== "object") return String(word).toUpperCase()
   let text = ""
   const end = Math.min(length.call(word), longestWord + 1)
