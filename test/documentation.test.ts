@@ -1,16 +1,22 @@
 /**
  * The tests that the documentation shows: each passes as it stands there, and fails with a client that does not listen to
- * maintenance, since otherwise it would show nothing.
+ * maintenance, since otherwise it would show nothing. And its programs, which do what it says.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import { Commands, type HitlessError, HitlessRedis } from "hitless"
 import * as NodeTestRedis from "hitless/node/NodeTestRedis"
 import * as Testing from "hitless/testing"
 import { readFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import { join } from "node:path"
+import { host, open, start } from "./support/client.ts"
+import { waitUntil } from "./support/deployment.ts"
+import { startRedis } from "./support/redisServer.ts"
 
 type Live = NonNullable<Parameters<typeof NodeTestRedis.layerLive>[0]>
 
@@ -18,10 +24,12 @@ type Test = () => Effect.Effect<unknown, unknown, Scope.Scope>
 
 const root = join(import.meta.dirname, "..")
 
+const blocksOf = (page: string): ReadonlyArray<string> =>
+  Array.from(readFileSync(join(root, page), "utf8").matchAll(/```ts\n([\s\S]*?)```/g), ([, code]) => code)
+
 /** The code blocks of a page that define a test. */
 const testsOf = (page: string): ReadonlyArray<string> =>
-  Array.from(readFileSync(join(root, page), "utf8").matchAll(/```ts\n([\s\S]*?)```/g), ([, code]) => code)
-    .filter((code) => /^it\.(?:effect|live)\(/m.test(code))
+  blocksOf(page).filter((code) => /^it\.(?:effect|live)\(/m.test(code))
 
 const deaf = <Options extends Testing.TestRedis.Options | Live>(options?: Options) => ({
   ...options,
@@ -53,9 +61,10 @@ const modules = async (names: ReadonlyArray<string>, listens: boolean, tests: Ar
   return known
 }
 
-/** Runs a block and gives the tests that it defines. */
-const load = async (code: string, listens: boolean): Promise<ReadonlyArray<Test>> => {
+/** Runs a block and gives the tests that it defines, and what it exports. */
+const load = async (code: string, listens: boolean) => {
   const tests: Array<Test> = []
+  const exported: Record<string, unknown> = {}
   const names: Array<string> = []
   const body = stripTypeScriptTypes(code).replace(
     /^import (?:\* as (\w+)|(\{[^}]*\})) from "([^"]+)";?$/gm,
@@ -63,9 +72,9 @@ const load = async (code: string, listens: boolean): Promise<ReadonlyArray<Test>
       names.push(name)
       return `const ${whole ?? members} = modules[${JSON.stringify(name)}]`
     }
-  )
-  new Function("modules", body)(await modules(names, listens, tests))
-  return tests
+  ).replace(/^export const (\w+) =/gm, "exported.$1 =")
+  new Function("modules", "exported", body)(await modules(names, listens, tests), exported)
+  return { tests, exported }
 }
 
 const pages = ["README.md", "docs/testing.md"].flatMap((page) =>
@@ -81,7 +90,7 @@ describe("The documentation's tests", { timeout: 60_000 }, () => {
     it.live(`pass as they are shown, and fail where the client does not listen: ${name}`, () =>
       Effect.gen(function*() {
         for (const listens of [true, false]) {
-          const tests = yield* Effect.promise(() => load(code, listens))
+          const { tests } = yield* Effect.promise(() => load(code, listens))
           assert.lengthOf(tests, 1)
           const exit = yield* Effect.exit(Effect.scoped(tests[0]()))
           assert.strictEqual(Exit.isSuccess(exit), listens, String(exit))
@@ -89,4 +98,51 @@ describe("The documentation's tests", { timeout: 60_000 }, () => {
         }
       }))
   }
+})
+
+describe("The programs of docs/commands.md", () => {
+  /** A server of their own, and what each block of code exports. */
+  const setUp = Effect.gen(function*() {
+    const server = yield* startRedis()
+    const context = yield* open({ host, port: server.port })
+    const exported: Array<Record<string, unknown>> = []
+    for (const code of blocksOf("docs/commands.md")) {
+      exported.push((yield* Effect.promise(() => load(code, true))).exported)
+    }
+    /** The only block that has it. */
+    const named = <A>(name: string): A => {
+      const [found, ...others] = exported.filter((members) => name in members)
+      assert.lengthOf(others, 0)
+      return found[name] as A
+    }
+    return { context, redis: Context.get(context, HitlessRedis.HitlessRedis), exported, named }
+  })
+
+  it.live("do what the page says", () =>
+    Effect.gen(function*() {
+      const { context, exported, named, redis } = yield* setUp
+      type Program<A> = Effect.Effect<A, HitlessError.HitlessError, HitlessRedis.HitlessRedis>
+      const results: Array<unknown> = []
+      for (const { program } of exported) {
+        if (program !== undefined) results.push(yield* Effect.provideContext(program as Program<unknown>, context))
+      }
+      assert.deepStrictEqual(results, [
+        { greeting: "hello", count: 1, best: Result.succeed([]), name: Result.succeed(null) },
+        { first: true, second: false },
+        1815
+      ])
+
+      yield* redis.run(Commands.mSet({ "some:1": 1, "some:2": 2, other: 3 }))
+      const clear = named<(prefix: string) => Program<number>>("clear")
+      assert.strictEqual(yield* Effect.provideContext(clear("some:"), context), 2)
+      assert.strictEqual(yield* redis.run(Commands.exists(["some:1", "some:2", "other"])), 1)
+
+      const handled: Array<unknown> = []
+      const work = named<(handle: (order: unknown) => Effect.Effect<void>) => Program<void>>("work")
+      yield* start(Effect.provideContext(work((order) => Effect.sync(() => handled.push(order))), context))
+      yield* redis.run(Commands.xAdd("orders", "*", { item: "tea" }))
+      yield* redis.run(Commands.xAdd("orders", "*", { item: "cup" }))
+      yield* waitUntil(Effect.sync(() => handled.length === 2))
+      assert.deepEqual(handled, [{ item: "tea" }, { item: "cup" }])
+    }))
 })
