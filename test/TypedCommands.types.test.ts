@@ -5,12 +5,15 @@ import { describe, expectTypeOf, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { Commands, type HitlessError, type HitlessRedis } from "hitless"
 import { nodeCommands } from "./support/nodeRedis.ts"
 
 type Value<C> = C extends Commands.Command<infer A> ? A : never
 
 declare const redis: HitlessRedis.Sender
+
+declare const needy: Schema.Codec<string, string, HitlessRedis.HitlessRedis>
 
 type R<A> = Result.Result<A, HitlessError.HitlessError>
 
@@ -144,6 +147,47 @@ describe("The type of a batch", () => {
       expectTypeOf<ReturnType<typeof run>>().toEqualTypeOf<
         Effect.Effect<[R<number>], HitlessError.HitlessError | "mine", "needs">
       >()
+    })
+  )
+})
+
+describe("The type of a command of one's own", () => {
+  it(
+    "of a script and a function is what its parameters and its decoder say",
+    types(() => {
+      const script = Commands.script({
+        lua: "",
+        call: (key: string, by?: number) => ({ keys: [key], arguments: by === undefined ? [] : [by] }),
+        decode: (reply) => reply === 1
+      })
+      expectTypeOf(script).toEqualTypeOf<(key: string, by?: number) => Commands.Command<boolean>>()
+      const raw = Commands.function({ name: "f", call: () => ({}) })
+      expectTypeOf(raw).toEqualTypeOf<() => Commands.Command<unknown>>()
+      // @ts-expect-error a key is text
+      script(1)
+      // @ts-expect-error an argument is no object
+      Commands.script({ lua: "", call: (key: object) => ({ keys: [key] }) })
+    })
+  )
+
+  it(
+    "of values of a schema has the schema's type, in batches too",
+    types(() => {
+      const users = Commands.schema(Schema.Struct({ name: Schema.String, born: Schema.Date }))
+      type User = { readonly name: string; readonly born: Date }
+      expectTypeOf(users.get("k")).toEqualTypeOf<Commands.Command<User | null>>()
+      expectTypeOf(users.hGetAll("k")).toEqualTypeOf<Commands.Command<Record<string, User>>>()
+      expectTypeOf(users.lRange("k", 0, -1)).toEqualTypeOf<Commands.Command<Array<User>>>()
+      const user: User = { name: "Ada", born: new Date() }
+      expectTypeOf(users.set("k", user)).toEqualTypeOf<Commands.Command<"OK" | null>>()
+      expectTypeOf(users.set("k", user, { GET: true })).toEqualTypeOf<Commands.Command<User | null>>()
+      expectTypeOf(redis.pipeline([users.get("k"), Commands.get("k")])).toEqualTypeOf<
+        Effect.Effect<[R<User | null>, R<string | null>], HitlessError.HitlessError>
+      >()
+      // @ts-expect-error it has no birthday
+      users.set("k", { name: "Ada" })
+      // @ts-expect-error what needs services cannot be decoded here
+      Commands.schema(needy)
     })
   )
 })
