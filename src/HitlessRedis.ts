@@ -471,7 +471,6 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
   const reservations = new Reservations(around, timeoutOf)
   const calls = makeCalls(runtime, pool, {
     isShared: true,
-    isQueued: () => false,
     timeoutOf,
     block: (words, bytes, grace, command) => reservations.block(words, bytes, grace, command)
   })

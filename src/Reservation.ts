@@ -573,7 +573,6 @@ export class Reservations {
   private callsOf(lease: Lease): Calls {
     const calls: Calls = makeCalls(this.around.runtime, lease, {
       isShared: false,
-      isQueued: () => lease.isInMulti,
       timeoutOf: this.timeoutOf,
       block: (words, bytes, grace, command) =>
         // It is queued, and does not wait.

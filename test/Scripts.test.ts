@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { Commands, type HitlessError, HitlessRedis } from "hitless"
+import { MaintenanceClock, MaintenancePlan, Rehearsal, TestRedis } from "hitless/testing"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { type Client, connect, flushed, kill, reasonOf, stall, start } from "./support/client.ts"
 import { startRedis } from "./support/redisServer.ts"
@@ -84,18 +85,24 @@ describe("A script", () => {
       assert.deepStrictEqual(yield* called(redis, "evalsha", "eval", "eval_ro"), [0, 4, 2])
     }))
 
-  it.live("is run on a connection of one's own, and queued whole in a transaction that is open there", () =>
+  it.live("is run on a connection of one's own, and between the reads and the commands of a transaction that watches", () =>
     Effect.gen(function*() {
       const { redis } = yield* setUp
       yield* Effect.scoped(Effect.gen(function*() {
         const own = yield* redis.reserve
         assert.deepStrictEqual(yield* own.run(count("n", "a")), { count: 1, word: "a" })
         yield* own.run(Commands.scriptFlush())
-        yield* own.send("MULTI")
-        // The answer is `QUEUED`.
-        const answer = yield* start(own.run(length("n")))
-        assert.deepStrictEqual(yield* own.send("EXEC"), [1])
-        assert.strictEqual(yield* Fiber.join(answer), "QUEUED")
+        assert.deepStrictEqual(yield* own.run(count("n", "b")), { count: 2, word: "b" })
+        yield* own.run(Commands.scriptFlush())
+        const results = yield* own.transaction(
+          { watch: ["n"] },
+          (own) =>
+            Effect.map(
+              own.run(count("other", "c")),
+              ({ count: found }) => [count("n", found === 1 ? "d" : "e")] as const
+            )
+        )
+        assert.deepStrictEqual(values(results), [{ count: 3, word: "d" }])
       }))
     }))
 
@@ -191,4 +198,40 @@ describe("A function", () => {
       assert.deepStrictEqual(yield* called(redis, "fcall", "fcall_ro"), [3, 2])
       assert.deepStrictEqual(size("n").keys, ["n"])
     }))
+})
+
+describe("In a rehearsal", () => {
+  const add = Commands.script({
+    lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])",
+    call: (key: string, by: number) => ({ keys: [key], arguments: [by] }),
+    decode: Number
+  })
+
+  it.effect("a script that the server has to be sent first is no failure, and is one write", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      const state = { isWorking: true, calls: 0 }
+      const working = yield* Effect.forkChild(Effect.gen(function*() {
+        while (state.isWorking) {
+          yield* redis.run(add("n", 2))
+          state.calls++
+        }
+        return yield* redis.run(Commands.get("n"))
+      }))
+      yield* clock.run(MaintenancePlan.rollingUpgrade({ nodes: ["node-1", "node-2", "node-3"] }))
+      state.isWorking = false
+      yield* advance("1 second")
+      assert.strictEqual(Number(yield* Fiber.join(working)), 2 * state.calls)
+      assert.isAbove(state.calls, 100)
+      yield* Rehearsal.assertHitless
+    }).pipe(Effect.provide(TestRedis.layer({
+      latency: "20 millis",
+      server: {
+        scripts: [{
+          lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])",
+          run: (redis, [key], [by]) => redis.call("INCRBY", key, by)
+        }]
+      }
+    }))))
 })

@@ -85,8 +85,9 @@ export class ScriptCall<out A> extends Command<A> {
   }
 
   /** The same with the script itself, which any server can run. */
-  get inFull(): ReadonlyArray<Arg> {
-    return [this.readOnly ? "EVAL_RO" : "EVAL", this.lua, ...this.words.slice(2)]
+  get inFull(): Command<A> {
+    const words = [this.readOnly ? "EVAL_RO" : "EVAL", this.lua, ...this.words.slice(2)]
+    return new Command(words, this.decode, countedKeysAfterOne, this.readOnly, false, false, this.bytes)
   }
 
   override with<B>(decode: Decode<B>, bytes: boolean): ScriptCall<B> {

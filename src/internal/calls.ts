@@ -13,6 +13,7 @@ import type { Arg } from "../Resp.ts"
 import { arePlain, blocksFor, copyOf, isPlain, refusalOf, refusalOfArguments, refused, takeBytes } from "./commands.ts"
 import { durationOf } from "./duration.ts"
 import { located } from "./printing.ts"
+import { noScript } from "./replies.ts"
 import { nameOf, Request, type RequestKind, type RequestOwner, type Resume, type Typed, type Words } from "./request.ts"
 import type { Runtime } from "./runtime.ts"
 import { clientAttributes, isTraced, traced } from "./tracing.ts"
@@ -29,8 +30,6 @@ export interface Target {
 export interface Caller {
   /** Whether others use the same connections. */
   readonly isShared: boolean
-  /** Whether what is sent now is queued in a transaction, and its answer is not the command's. */
-  readonly isQueued: () => boolean
   /** The time that the commands of a fiber have, where it is not the configured one. */
   readonly timeoutOf: (fiber: Fiber.Fiber<unknown, unknown>) => unknown
   /** Sends a command that can wait on the server, whose caller's own time for it is `timeout` milliseconds. */
@@ -94,7 +93,7 @@ const takeBatch = (
   for (let i = 0; i < copies.length; i++) {
     const command = typedOf(copies[i])
     // Between others it is too late to learn that the server does not have a script.
-    const given = command instanceof ScriptCall ? command.inFull : command?.words ?? copies[i]
+    const given = command instanceof ScriptCall ? command.inFull.words : command?.words ?? copies[i]
     const words = copyOf(given) as Array<Arg> | undefined
     if (words === undefined) return refused(nameOf(kind, []), `command ${i} is no array, or cannot be read`)
     const refusal = command === undefined ? refusalOf(words, isShared) : refusalOfTyped(command, words, isShared)
@@ -113,10 +112,6 @@ const takeBatch = (
   return batch
 }
 
-/** Whether a server says, in Redis' own words, that it does not have a script, and so did not run it. */
-const lacksScript = ({ reason }: HitlessError): boolean =>
-  reason._tag === "ServerReplied" && reason.detail.startsWith("NOSCRIPT No matching script")
-
 const locate = <E>(error: E): Effect.Effect<never, E> =>
   error instanceof HitlessError ? located(error, Exit.fail(error)) : Effect.fail(error)
 
@@ -124,7 +119,7 @@ const locate = <E>(error: E): Effect.Effect<never, E> =>
 export const makeCalls = (
   { config }: Runtime,
   target: Target,
-  { block, isQueued, isShared, timeoutOf }: Caller
+  { block, isShared, timeoutOf }: Caller
 ): Calls => {
   const commandTimeout = Duration.toMillis(config.commandTimeout)
   const attributes = clientAttributes(config.endpoint, config.database)
@@ -227,21 +222,28 @@ export const makeCalls = (
 
   /** Calls a script by its SHA-1, and in full where the server does not have it, all in the time of one command. */
   const runScript = <A>(call: ScriptCall<A>): Effect.Effect<A, HitlessError> => {
-    const inFull = Array.from(call.inFull)
-    const refusal = refusalOf(inFull, isShared)
+    const refusal = refusalOf(call.words, isShared)
     if (refusal !== undefined) return refuse(refusal)
-    takeBytes(inFull)
-    const words = [...call.words.slice(0, 2), ...inFull.slice(2)]
-    return timed(String(words[0]), (timeout) =>
-      Effect.withFiber((fiber) => {
-        const until = target.turn() + timeout
-        const ask = (words: Words, timeout: number) =>
-          request<A>("command", words, undefined, call.bytes, timeout, call)
-        const running = isQueued()
-          ? ask(inFull, timeout)
-          : Effect.catchIf(ask(words, timeout), lacksScript, () => ask(inFull, Math.max(0, until - target.turn())))
-        return isTraced(fiber) ? spanned(running, "command", words, undefined) : running
-      }))
+    const words = Array.from(call.words)
+    takeBytes(words)
+    const askInFull = (timeout: number): Effect.Effect<A, HitlessError> => {
+      const { inFull } = call
+      const full = [...inFull.words.slice(0, 2), ...words.slice(2)]
+      const refusal = refusalOf(full, isShared)
+      return refusal === undefined
+        ? request("command", full, undefined, call.bytes, timeout, inFull)
+        : refuse(refusal)
+    }
+    return Effect.withFiber((fiber) => {
+      const timeout = timeOf(fiber)
+      if (timeout === undefined) return noTime("command", words)
+      const until = target.turn() + timeout
+      const running = Effect.flatMap(
+        request<A | typeof noScript>("command", words, undefined, call.bytes, timeout, call),
+        (answer) => answer === noScript ? askInFull(Math.max(0, until - target.turn())) : Effect.succeed(answer)
+      )
+      return isTraced(fiber) ? spanned(running, "command", words, undefined) : running
+    })
   }
 
   const runOther = <A>(command: Command<A>): Effect.Effect<A, HitlessError> => {

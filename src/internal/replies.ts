@@ -4,7 +4,7 @@
  * Which errors prove that nothing ran is in `refusals`; what becomes of a request because of its replies is `outcome`'s.
  */
 import * as Result from "effect/Result"
-import type { Command } from "../commands/command.ts"
+import { type Command, ScriptCall } from "../commands/command.ts"
 import { Mismatch, Undecodable } from "../commands/decode.ts"
 import {
   didNotRunCodes,
@@ -269,13 +269,21 @@ export const passingRefusal = ({ batch, kind }: Request, value: unknown): ErrorR
   return refusals.every(isPassing) ? refusals.find(hasLostSession) ?? refusals[0] : undefined
 }
 
+/** What a call of a script comes to where the server does not have the script: it is sent in full then. @internal */
+export const noScript = Symbol("noScript")
+
+/** Whether a server says of the script that is called, in Redis' own words, that it does not have it. */
+const lacksScript = (request: Request, { message }: ErrorReply): boolean =>
+  request.commandAt(0) instanceof ScriptCall && message.startsWith("NOSCRIPT No matching script")
+
 /** What the replies of a request mean for the one who waits. @internal */
 export const resultOf = (request: Request, value: unknown, site: Site): Result.Result<unknown, HitlessError> => {
   const batch = request.batch
   if (batch === undefined) {
-    return value instanceof ErrorReply
-      ? Result.fail(serverReplied(value, request.name, site, request.replayed || mayHaveRun(value, request.name)))
-      : Result.succeed(value)
+    if (!(value instanceof ErrorReply)) return Result.succeed(value)
+    return lacksScript(request, value)
+      ? Result.succeed(noScript)
+      : Result.fail(serverReplied(value, request.name, site, request.replayed || mayHaveRun(value, request.name)))
   }
   const replies = value as ReadonlyArray<unknown>
   switch (request.kind) {

@@ -12,6 +12,7 @@ import * as Result from "effect/Result"
 import { HitlessError } from "../../HitlessError.ts"
 import { blocksFor } from "../../internal/commands.ts"
 import { monotonicMillis } from "../../internal/elapsed.ts"
+import { noScript } from "../../internal/replies.ts"
 import type { Request, RequestObserver, RequestOwner, Words } from "../../internal/request.ts"
 import type { Arg } from "../../Resp.ts"
 import { fromBytes, toBytes } from "../server/text.ts"
@@ -117,9 +118,10 @@ export class Ledger {
     if (name === "MULTI") {
       if (error === undefined) this.queued.set(owner, [])
     } else if (queue === undefined) {
-      // For the deployment what waited in vain has not run.
+      // For the deployment what waited in vain has not run, and a script that it does not have.
       const waitedInVain = isNull && blocksFor(words) > 0
-      if (!waitedInVain) this.note(words, exit, error)
+      const wasUnknown = exit !== undefined && Exit.isSuccess(exit) && exit.value === noScript
+      if (!waitedInVain && !wasUnknown) this.note(words, exit, error)
     } else if (name === "EXEC") {
       this.queued.delete(owner)
       const replies = exit !== undefined && Exit.isSuccess(exit) ? exit.value : undefined
