@@ -6,6 +6,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { Commands, type ConsumerGroup, type HitlessError } from "hitless"
 import { type Client, connect as connectDirectly, reasonOf, Server, start } from "./support/client.ts"
@@ -133,6 +134,31 @@ layer(Server.layer, { excludeTestServices: true })("A consumer of a group", (it)
         yield* waitUntil(Effect.map(redis.run(Commands.exists("new")), (count) => count === 1))
         const id = yield* redis.run(Commands.xAdd("new", "*", { a: 1 }))
         assert.deepStrictEqual(ids(yield* Fiber.join(late)), [id])
+      }
+    }))
+
+  it.effect("fails when its group is destroyed, and consumes anew, with what is there, where it is told to", () =>
+    Effect.gen(function*() {
+      for (const redis of yield* clients(6)) {
+        yield* empty(redis)
+        yield* add(redis, 1, 2)
+        const failures: Array<string> = []
+        const anew = redis.consume({ ...options("me", "1 hour"), createFrom: "0" }).pipe(
+          Stream.tapError((error) => Effect.sync(() => failures.push(reasonOf(error, "ServerReplied").code))),
+          Stream.retry(Schedule.forever)
+        )
+        const given = yield* start(next(anew, 5))
+        yield* waitUntil(
+          Effect.map(
+            redis.run(Commands.xInfoGroups("s")),
+            ([group]) => group["last-delivered-id"] === "2-0" && group.pending === 0
+          )
+        )
+        yield* redis.run(Commands.xGroupDestroy("s", "g"))
+        yield* waitUntil(Effect.sync(() => failures.length > 0))
+        yield* add(redis, 3, 3)
+        assert.deepStrictEqual(ids(yield* Fiber.join(given)), [...idsTo(1, 2), ...idsTo(1, 3)])
+        assert.deepStrictEqual(failures, ["NOGROUP"])
       }
     }))
 

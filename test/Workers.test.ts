@@ -9,6 +9,7 @@ import * as PersistedQueue from "effect/persistence/PersistedQueue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Commands, HitlessRedis } from "hitless"
+import { MaintenanceClock, MaintenancePlan, Rehearsal, TestRedis } from "hitless/testing"
 import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { addresses, advance, begin, connections, nodes, rehearse, until } from "./support/rehearsal.ts"
 
@@ -190,6 +191,31 @@ describe("Consumers of a group", { timeout: 30_000 }, () => {
       assert.deepStrictEqual(acknowledged.toSorted(), some.toSorted())
       yield* Fiber.interruptAll(consumers)
     }).pipe(Effect.scoped, rehearse()))
+})
+
+describe("A consumer in a rehearsal", { timeout: 30_000 }, () => {
+  it.effect("fails nothing, is given all, and waits as long as it likes", () =>
+    Effect.gen(function*() {
+      const redis = yield* HitlessRedis.HitlessRedis
+      const clock = yield* MaintenanceClock.MaintenanceClock
+      const done: Array<string> = []
+      const consuming = yield* Effect.forkChild(Stream.runForEach(
+        redis.consume({ stream: "s", group: "g", consumer: "c", claimAfter: "10 seconds", createFrom: "0" }),
+        ({ ack, message }) => Effect.andThen(Effect.sync(() => done.push(message["job"] ?? "")), ack)
+      ))
+      const giving = yield* Effect.forkChild(
+        Effect.forEach(
+          jobs.slice(0, 20),
+          (job) => Effect.delay(redis.run(Commands.xAdd("s", "*", { job })), "3 seconds")
+        )
+      )
+      yield* clock.run(MaintenancePlan.rollingUpgrade({ nodes: ["node-1", "node-2", "node-3"] }))
+      yield* advance("90 seconds")
+      yield* Fiber.join(giving)
+      assert.deepStrictEqual(done, jobs.slice(0, 20))
+      yield* Fiber.interrupt(consuming)
+      yield* Rehearsal.assertHitless
+    }).pipe(Effect.provide(TestRedis.layer({ latency: "20 millis" }))))
 })
 
 describe("Effect's PersistedQueue", { timeout: 30_000 }, () => {
