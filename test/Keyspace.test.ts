@@ -5,6 +5,7 @@ import { type Dialect, dialects } from "../src/testing/server/dialect.ts"
 import { Keyspace } from "../src/testing/server/keyspace.ts"
 import type { ReplyValue } from "../src/testing/server/replies.ts"
 import { fromBytes } from "../src/testing/server/text.ts"
+import { Tracking } from "../src/testing/server/tracking.ts"
 import * as Blocking from "./keyspace/blocking.cases.ts"
 import * as Client from "./keyspace/client.cases.ts"
 import * as Hashes from "./keyspace/hashes.cases.ts"
@@ -35,7 +36,7 @@ keyspaceSuite("scripts", Scripts.cases)
 // Cursors are the server's own, so only what they promise can be compared with Redis: that is tested here.
 describe("cursors", () => {
   const makeCaller = (dialect: Dialect = dialects["8.0"]): Caller => {
-    const keyspace = new Keyspace(() => 0)
+    const keyspace = new Keyspace(() => 0, new Tracking())
     return { keyspace, database: keyspace.databases[0], protocol: 3, dialect }
   }
 

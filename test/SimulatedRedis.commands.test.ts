@@ -41,6 +41,52 @@ describe("SimulatedRedis", () => {
         yield* client.expect("-ERR WATCH inside MULTI is not allowed\r\n*0\r\n")
       }))
 
+    it.live("tells who tracks what changed, as a real server does", () =>
+      Effect.gen(function*() {
+        const simulated = yield* make()
+        const real = yield* startRedis()
+        const servers = [connect(simulated, "a"), connectTo({ host: "127.0.0.1", port: real.port })]
+        for (const [index, connecting] of servers.entries()) {
+          const [tracker, other] = yield* Effect.all([connecting, connecting])
+          const changed = (...keys: ReadonlyArray<string>) =>
+            keys.map((key) => `>2\r\n${bulk("invalidate")}*1\r\n${bulk(key)}`).join("")
+          const change = (...commands: ReadonlyArray<string>) =>
+            Effect.andThen(other.send(...commands), other.take(commands.length * "+OK\r\n".length))
+          // In RESP2 it is taken, and nothing comes of it.
+          yield* tracker.send("CLIENT TRACKING ON", "GET k")
+          yield* tracker.expect("+OK\r\n$-1\r\n")
+          yield* change("SET k 1")
+          yield* tracker.send("HELLO 3", "ECHO ready")
+          const introduction = yield* tracker.take(index === 0 ? hello(3, 1).length : 0)
+          if (index === 1) {
+            let read = introduction
+            while (!read.endsWith(bulk("ready"))) read += yield* tracker.take(1)
+          } else yield* tracker.expect(bulk("ready"))
+          // Each key once, however it was changed, and only what was read.
+          yield* tracker.send("MGET k x", "PTTL y")
+          yield* tracker.expect("*2\r\n$1\r\n1\r\n_\r\n:-2\r\n")
+          yield* change("SET k 2", "SET k 3", "SET z 1", "MSET y 1 x 1")
+          yield* tracker.expect(changed("k", "y", "x"))
+          yield* change("SET k 4")
+          // What it changes itself comes after the reply.
+          yield* tracker.send("GET k", "SET k 5", "GET k", "MULTI", "SET k 6", "GET k", "EXEC")
+          yield* tracker.expect(`${bulk("4")}+OK\r\n${changed("k")}${bulk("5")}`)
+          yield* tracker.expect(`+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n${bulk("6")}${changed("k")}`)
+          // A key of that name in any database.
+          yield* tracker.send("GET k")
+          yield* tracker.expect(bulk("6"))
+          yield* change("SELECT 1", "SET k other", "SELECT 0")
+          yield* tracker.expect(changed("k"))
+          yield* change("FLUSHALL")
+          yield* tracker.expect(`>2\r\n${bulk("invalidate")}_\r\n`)
+          yield* tracker.send("GET k", "CLIENT TRACKING OFF")
+          yield* tracker.expect("_\r\n+OK\r\n")
+          yield* change("SET k 7")
+          yield* tracker.send("GET k")
+          yield* tracker.expect(bulk("7"))
+        }
+      }).pipe(Effect.scoped))
+
     it.effect("aborts a transaction whose watched key changed or expired", () =>
       Effect.gen(function*() {
         const redis = yield* make()

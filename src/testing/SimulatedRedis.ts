@@ -4,7 +4,7 @@
  *
  * Every node listens on its own address, speaks RESP2 and RESP3 with their handshake, and answers either from a
  * keyspace of its own (strings, hashes, lists, sets, sorted sets, streams with groups, blocking commands, expiry, scans,
- * transactions, pub/sub with patterns and shard channels, scripts as registered functions) or by relaying to a real
+ * transactions, pub/sub with patterns and shard channels, tracking, scripts as registered functions) or by relaying to a real
  * Redis server. The *verbs* make it behave as a deployment under maintenance does: `moving`, `migrating`, `migrated`,
  * `failingOver`, `failedOver` announce on every connection of a node that opted in, and `duplicate`, `replay` and `push`
  * say more; `stall`, `latency`, `readonly`, `loading`, `kill`, `drop`, `refuse`, `accept` and `handshake` change what a

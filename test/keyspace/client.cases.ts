@@ -53,6 +53,9 @@ export const cases: ReadonlyArray<Case> = [
       ["CLIENT", "TRACKING", "OFF"],
       ["CLIENT", "TRACKING", "maybe"],
       ["CLIENT", "TRACKING"],
+      ["CLIENT", "TRACKING", "on"],
+      ["CLIENT", "TRACKING", "ON", "ODD"],
+      ["CLIENT", "TRACKING", "OFF"],
       ["CLIENT"],
       ["CLIENT", "NOPE"],
       ["CLIENT", "NOPE", "x", "y"]

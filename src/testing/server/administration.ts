@@ -322,7 +322,12 @@ export const administration: Record<string, Command<Client>> = {
   "CLIENT|GETREDIR": { arity: 2, run: () => integer(-1) },
   "CLIENT|TRACKING": {
     arity: -3,
-    run: (_, [, state]) => /^off$/i.test(state) ? ok : error(syntaxError)
+    run: (session, [, state, ...options]) => {
+      if (!isSwitch(state) || options.length > 0) return error(syntaxError)
+      if (/^on$/i.test(state)) session.deployment.tracking.start(session)
+      else session.deployment.tracking.stop(session)
+      return ok
+    }
   },
   "CLIENT|MAINT_NOTIFICATIONS": {
     arity: -2,

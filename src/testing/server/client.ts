@@ -9,6 +9,7 @@ import type { Keyspace } from "./keyspace.ts"
 import type { ReplyValue } from "./replies.ts"
 import type { Scripts } from "./scripts.ts"
 import type { Subscriber, Subscribers } from "./subscribers.ts"
+import type { Tracker, Tracking } from "./tracking.ts"
 import type { Wait, Waiter, WaiterPeer, Waiting } from "./waiting.ts"
 
 /** What a server understands of `HELLO`: both protocols, only RESP2, or no such command. */
@@ -21,6 +22,7 @@ export type OnExecuted = (node: string, connection: number, words: ReadonlyArray
 export interface Deployment {
   readonly keyspace: Keyspace
   readonly subscribers: Subscribers
+  readonly tracking: Tracking
   readonly waiting: Waiting
   readonly scripts: Scripts
   /** What `CONFIG` tells. */
@@ -61,7 +63,7 @@ export interface Peer extends WaiterPeer {
 }
 
 /** One client. */
-export interface Client extends Caller, Subscriber, Waiter {
+export interface Client extends Caller, Subscriber, Tracker, Waiter {
   readonly peer: Peer
   readonly deployment: Deployment
   name: string

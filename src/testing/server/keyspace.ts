@@ -55,14 +55,22 @@ const copyOf = (value: Values[ValueType]): Values[ValueType] => {
   return value instanceof Set ? new Set(value) : new Map(value as Map<string, never>)
 }
 
+/** Who is told of every change. */
+export interface Witness {
+  readonly changed: (key: string) => void
+  readonly flushed: () => void
+}
+
 /** One numbered database. */
 export class Database {
   private readonly entries = new Map<string, Entry>()
   private readonly watches = new Map<string, Set<Watch>>()
   private readonly now: () => number
+  private readonly witness: Witness
 
-  constructor(now: () => number) {
+  constructor(now: () => number, witness: Witness) {
     this.now = now
+    this.witness = witness
   }
 
   private find(key: string): Entry | undefined {
@@ -160,8 +168,12 @@ export class Database {
     return existed
   }
 
+  /** Removes everything; see `Keyspace.flush`. */
   clear(): void {
-    for (const key of this.entries.keys()) this.delete(key)
+    for (const key of this.entries.keys()) {
+      this.entries.delete(key)
+      this.breakWatches(key)
+    }
   }
 
   /** Breaks `watch` when `key` changes from now on. */
@@ -183,6 +195,11 @@ export class Database {
   }
 
   private touch(key: string): void {
+    this.witness.changed(key)
+    this.breakWatches(key)
+  }
+
+  private breakWatches(key: string): void {
     const watches = this.watches.get(key)
     if (watches === undefined) return
     for (const watch of watches) watch.broken = true
@@ -196,9 +213,16 @@ const databaseCount = 16
 export class Keyspace {
   readonly databases: ReadonlyArray<Database>
   readonly now: () => number
+  private readonly witness: Witness
 
-  constructor(now: () => number) {
+  constructor(now: () => number, witness: Witness) {
     this.now = now
-    this.databases = Array.from({ length: databaseCount }, () => new Database(now))
+    this.witness = witness
+    this.databases = Array.from({ length: databaseCount }, () => new Database(now, witness))
+  }
+  /** Empties databases, which is told once. */
+  flush(databases: ReadonlyArray<Database>): void {
+    for (const database of databases) database.clear()
+    this.witness.flushed()
   }
 }

@@ -33,6 +33,7 @@ import { scripting } from "./scripting.ts"
 import { Scripts } from "./scripts.ts"
 import { Subscribers, Subscriptions } from "./subscribers.ts"
 import { fromBytes, parseInteger } from "./text.ts"
+import { Tracking } from "./tracking.ts"
 import { Wait, Waiting } from "./waiting.ts"
 
 /** A deployment without data or clients. */
@@ -43,17 +44,21 @@ export const makeDeployment = (options: {
   readonly users: ReadonlyMap<string, Redacted.Redacted>
   readonly scripts: ReadonlyArray<Script>
   readonly onExecuted: OnExecuted
-}): Deployment => ({
-  keyspace: new Keyspace(options.now),
-  subscribers: new Subscribers(),
-  waiting: new Waiting(),
-  scripts: new Scripts(options.scripts),
-  parameters: makeParameters(),
-  hello: options.hello,
-  dialect: dialects[options.version],
-  users: options.users,
-  onExecuted: options.onExecuted
-})
+}): Deployment => {
+  const tracking = new Tracking()
+  return {
+    keyspace: new Keyspace(options.now, tracking),
+    subscribers: new Subscribers(),
+    tracking,
+    waiting: new Waiting(),
+    scripts: new Scripts(options.scripts),
+    parameters: makeParameters(),
+    hello: options.hello,
+    dialect: dialects[options.version],
+    users: options.users,
+    onExecuted: options.onExecuted
+  }
+}
 
 /** The error reply to commands before a login. */
 export const noAuth = "NOAUTH Authentication required."
@@ -155,6 +160,11 @@ export class Session implements Client {
   /** Runs one command and sends its reply, or lets the client wait for it. */
   handle(given: ReadonlyArray<Uint8Array>): void {
     const words = given.map(fromBytes)
+    this.deployment.tracking.during(this, () => this.answer(words))
+    this.deployment.waiting.retry()
+  }
+
+  private answer(words: ReadonlyArray<string>): void {
     this.isRunning = true
     const outcome = this.dispatch(words)
     this.isRunning = false
@@ -167,7 +177,6 @@ export class Session implements Client {
       else this.peer.send(outcome)
     }
     for (const message of this.postponed.splice(0)) this.peer.deliver(message)
-    this.deployment.waiting.retry()
   }
 
   private dispatch(words: ReadonlyArray<string>): Outcome {
@@ -203,6 +212,7 @@ export class Session implements Client {
 
   private perform({ command, words }: Queued): Outcome {
     const outcome = run(command, this, words.slice(1))
+    this.deployment.tracking.ran(this, words)
     if (outcome !== undefined && !(outcome instanceof Blocked)) this.observe(words, outcome)
     return outcome
   }
@@ -275,6 +285,7 @@ export class Session implements Client {
     this.wait?.end(undefined)
     this.endWatches()
     this.deployment.subscribers.leave(this)
+    this.deployment.tracking.stop(this)
   }
 
   login(user: string, password: string): boolean {

@@ -104,7 +104,7 @@ const flush = (arity: number, databases: (caller: Caller) => ReadonlyArray<Datab
   arity,
   run: (caller, args) => {
     if (args.length > 1 || (args.length === 1 && !/^(a?sync)$/i.test(args[0]))) refuse(syntaxError)
-    for (const database of databases(caller)) database.clear()
+    caller.keyspace.flush(databases(caller))
     return ok
   }
 })
