@@ -41,8 +41,8 @@ import type { Moving, Slot, SlotState } from "./internal/slot.ts"
 import { clientAttributes, isTraced, traced } from "./internal/tracing.ts"
 
 interface Base {
-  /** What the connection is for: commands of all, one user, or subscriptions. */
-  readonly kind: "shared" | "reserved" | "subscriber"
+  /** What the connection is for: commands of all, one user, subscriptions, or a cache. */
+  readonly kind: "shared" | "reserved" | "subscriber" | "cache"
   /** Which of its kind it is, from 0 on. */
   readonly slot: number
   /** The endpoint being left, and the target, as `host:port`. */

@@ -22,12 +22,14 @@ import type * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type * as Cache from "./Cache.ts"
 import { type Command, type Field, hScan, scan, type ScanOptions, type Scored, sScan, zScan } from "./Commands.ts"
 import * as Config from "./Config.ts"
 import type * as ConsumerGroup from "./ConsumerGroup.ts"
 import { type Endpoint, format } from "./Endpoint.ts"
 import * as Handoff from "./Handoff.ts"
 import type { HitlessError } from "./HitlessError.ts"
+import { Caches } from "./internal/cache.ts"
 import { type Calls, makeCalls } from "./internal/calls.ts"
 import { consume } from "./internal/consuming.ts"
 import { Dialer } from "./internal/dialer.ts"
@@ -114,6 +116,22 @@ export interface SlotStatus {
 }
 
 /**
+ * A client-side cache, from one look.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface CacheStatus extends SlotStatus {
+  /**
+   * Whether replies are kept. They are not while it has no connection, and where the server does not track what is read:
+   * in RESP2, or where it refuses `CLIENT TRACKING`. Then what is read comes from the server.
+   */
+  readonly isTracking: boolean
+  /** How many replies are kept. */
+  readonly entries: number
+}
+
+/**
  * A snapshot of the client, which JSON carries as it is. Durations are what is left at the time of the look, in whole
  * milliseconds.
  *
@@ -137,6 +155,8 @@ export interface Status {
   readonly leases: ReadonlyArray<SlotStatus>
   /** The one on which subscriptions are heard, where there are any. */
   readonly subscribers: ReadonlyArray<SlotStatus>
+  /** Those of `cache`. */
+  readonly caches: ReadonlyArray<CacheStatus>
   /** Replaced connections that deliver what they owe. */
   readonly draining: number
   /** Commands that are waiting or unanswered, all connections together. */
@@ -277,6 +297,12 @@ export class HitlessRedis extends Context.Service<
      */
     readonly reserve: Effect.Effect<Sender, HitlessError, Scope.Scope>
     /**
+     * Makes a client-side cache for the surrounding scope, with a connection of its own that moves as well:
+     * `cache.run(Commands.get("k"))` asks the server once, and again when anybody has changed the key. What it promises is
+     * told in `Cache`. Fails with what dialling failed with.
+     */
+    readonly cache: (options: Cache.Options) => Effect.Effect<Cache.Cache, HitlessError, Scope.Scope>
+    /**
      * What is published on channels, from when the server has confirmed them, which it has the time of a command for.
      * `Published` has the message as text and as bytes.
      *
@@ -323,6 +349,7 @@ interface Client {
   readonly pool: Pool
   readonly reservations: Reservations
   readonly subscriptions: Subscriptions
+  readonly caches: Caches
   readonly calls: Calls
   readonly handoff: Handoff.Handoff
 }
@@ -357,13 +384,14 @@ const senderOf = (
 })
 
 const makeService = (client: Client): HitlessRedis["Service"] => {
-  const { around: { maintenance, runtime }, calls, handoff, reservations, subscriptions } = client
+  const { around: { maintenance, runtime }, caches, calls, handoff, reservations, subscriptions } = client
   const reserve = calls.timed("RESERVE", (timeout) => reservations.take(timeout, "RESERVE"))
   const subscription = (options: PubSub.Options) =>
     calls.timed("SUBSCRIBE", (timeout) => subscriptions.stream(options, timeout))
   return HitlessRedis.of({
     ...senderOf(runtime, calls, reserve),
     reserve: Effect.map(reserve, (own) => senderOf(runtime, own, Effect.succeed(own))),
+    cache: (options) => calls.timed("CLIENT TRACKING", (timeout) => caches.make(options, timeout)),
     subscription,
     subscribe: (...channels) => Stream.unwrap(subscription({ channels })),
     psubscribe: (...patterns) => Stream.unwrap(subscription({ patterns })),
@@ -383,10 +411,11 @@ const slotStatusOf = ({ connection, index, state }: Slot): SlotStatus => ({
   load: connection?.backlog.commands ?? 0
 })
 
-const pendingOf = ({ pool, reservations }: Client): number => pool.outstanding + reservations.outstanding
+const pendingOf = ({ caches, pool, reservations }: Client): number =>
+  pool.outstanding + reservations.outstanding + caches.outstanding
 
 const statusOf = (client: Client): Status => {
-  const { around: { dialer, maintenance, runtime, slots }, handoff, pool, reservations, subscriptions } = client
+  const { around: { dialer, maintenance, runtime, slots }, caches, handoff, pool, reservations, subscriptions } = client
   const now = runtime.now()
   const windows = maintenance.timeouts.open(now)
   const serving = pool.slots.filter((slot) => slot.connection !== undefined)
@@ -412,7 +441,8 @@ const statusOf = (client: Client): Status => {
     slots: pool.slots.map(slotStatusOf),
     leases: all.filter(({ kind }) => kind === "reserved").map(slotStatusOf),
     subscribers: all.filter(({ kind }) => kind === "subscriber").map(slotStatusOf),
-    draining: pool.draining.size + reservations.draining + subscriptions.draining.size,
+    caches: caches.looks.map(({ slot, ...look }) => ({ ...slotStatusOf(slot), ...look })),
+    draining: pool.draining.size + reservations.draining + subscriptions.draining.size + caches.draining,
     pending: pendingOf(client),
     windows: windows.map(({ endsAt, label, subject }) => ({
       label,
@@ -475,6 +505,7 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
     block: (words, bytes, grace, command) => reservations.block(words, bytes, grace, command)
   })
   const subscriptions = new Subscriptions(around)
+  const caches = new Caches(around, calls, { timeoutOf })
   yield* Effect.addFinalizer(() =>
     runtime.close(
       () => {
@@ -482,18 +513,20 @@ const build = Effect.fnUntraced(function*(options: Config.Options | undefined) {
         logins.close()
         subscriptions.close()
         reservations.refuse()
+        caches.refuse()
         pool.refuse()
       },
-      Effect.all([pool.drain(), reservations.drain()], { concurrency: "unbounded", discard: true }).pipe(
-        Effect.andThen(maintenance.end)
-      )
+      Effect.all([pool.drain(), reservations.drain(), caches.drain()], { concurrency: "unbounded", discard: true })
+        .pipe(
+          Effect.andThen(maintenance.end)
+        )
     )
   )
   if (runtime.config.startup === "lazy") pool.begin()
   else yield* pool.open()
   const slotsAt = (endpoint: Endpoint) => Array.from(slots).filter((slot) => slot.isAt(endpoint))
   const handoff = yield* Handoff.make(runtime, { moves: maintenance.moves, slotsAt })
-  const client: Client = { around, pool, reservations, subscriptions, calls, handoff }
+  const client: Client = { around, pool, reservations, subscriptions, caches, calls, handoff }
   const { observer } = runtime
   if (observer !== undefined) {
     const left = observer.onClient(() => pendingOf(client))

@@ -93,6 +93,36 @@ export const pendingRequests = Metric.gauge("db.client.connection.pending_reques
 })
 
 /**
+ * What caches were asked for, by `redis.client.csc.result`: `hit` or `miss`.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const cacheRequests = Metric.counter("redis.client.csc.requests", {
+  description: "Reads of client-side caches, by result",
+  incremental: true
+})
+
+/**
+ * What caches dropped, by `redis.client.csc.reason`: `full`, or `invalidation` by the server.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const cacheEvictions = Metric.counter("redis.client.csc.evictions", {
+  description: "Replies that client-side caches dropped, by reason",
+  incremental: true
+})
+
+/**
+ * Replies that caches keep.
+ *
+ * @category constants
+ * @since 0.1.0
+ */
+export const cacheItems = Metric.gauge("redis.client.csc.items", { description: "Replies in client-side caches" })
+
+/**
  * Seconds from call to reply, by `db.operation.name`; only where `OperationDurations` is on.
  *
  * @category constants
@@ -219,6 +249,8 @@ export class Recorder {
   private readonly operations = new Map<string, Metric.Histogram<number>>()
   /** The series of failures by type: they come by the hundred thousand when they come. */
   private readonly failures = new Map<string, Metric.Counter<number>>()
+  /** The series of reads of caches by result: they are what a hit does beside a look-up. */
+  private readonly cacheReads: { hit?: Metric.Counter<number>; miss?: Metric.Counter<number> } = {}
 
   constructor(context: Context.Context<never>, poolName: string) {
     this.context = context
@@ -253,6 +285,20 @@ export class Recorder {
     this.gauge(handoffQueueDepth, observed.queueDepth)
     this.gauge(handoffWorkers, observed.activeWorkers, { state: "active" })
     this.gauge(handoffWorkers, observed.idleWorkers, { state: "idle" })
+  }
+
+  /** Adds what caches keep to the gauges until `close`. */
+  observeCaches(items: () => number): void {
+    this.gauge(cacheItems, items)
+  }
+
+  cacheRead(result: "hit" | "miss"): void {
+    const series = this.cacheReads[result] ??= this.series(cacheRequests, { "redis.client.csc.result": result })
+    series.updateUnsafe(1, this.context)
+  }
+
+  cacheEvicted(reason: "full" | "invalidation", count: number): void {
+    this.update(cacheEvictions, count, { "redis.client.csc.reason": reason })
   }
 
   connectionCreated(millis: number): void {

@@ -85,7 +85,9 @@ let lastId = 0
  * What the connections of a pool are for, and how many there may be. Commands of a reservation keep their order whatever
  * becomes of its connection, so none waits for another chance while others go on.
  */
-interface Options extends Pick<Tenant, "kind" | "restored" | "stays" | "survives" | "isItsUsers"> {
+interface Options
+  extends Pick<Tenant, "kind" | "restore" | "restored" | "stays" | "survives" | "isItsUsers" | "onPush">
+{
   readonly size: number
   /** The number of its first slot among those of its kind. Default: 0. */
   readonly firstIndex?: number
@@ -93,6 +95,8 @@ interface Options extends Pick<Tenant, "kind" | "restored" | "stays" | "survives
   readonly onSettled?: RequestObserver
   /** Whether what was not written may go to the next connection; it may where nothing is said. */
   readonly mayResend?: () => boolean
+  /** A slot has another connection, or none. */
+  readonly onChange?: () => void
 }
 
 /**
@@ -143,7 +147,7 @@ export class Pool {
   private isTurn = false
   private turnAt = 0
 
-  constructor(around: Surroundings, { firstIndex = 0, mayResend, onSettled, size, ...use }: Options) {
+  constructor(around: Surroundings, { firstIndex = 0, mayResend, onChange, onSettled, size, ...use }: Options) {
     const { maintenance, runtime } = around
     this.around = around
     this.runtime = runtime
@@ -168,7 +172,10 @@ export class Pool {
         if (this.serving.length > 0 || this.waiting.size === 0) this.awaited.closeUnsafe()
         return this.awaited.await
       }),
-      onChange: () => this.lookAround(),
+      onChange: () => {
+        this.lookAround()
+        onChange?.()
+      },
       onServing: () => this.unpark(),
       onDialFailed: (reason) => this.onDialFailed(reason),
       onUnwritten: (requests) => {

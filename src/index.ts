@@ -5,6 +5,7 @@
  */
 import type { Arg as CommandArgument } from "./Resp.ts"
 
+export * as Cache from "./Cache.ts"
 export * as Commands from "./Commands.ts"
 export * as Config from "./Config.ts"
 export * as ConsumerGroup from "./ConsumerGroup.ts"

@@ -124,6 +124,7 @@ describe("the status", () => {
     slots: [slot],
     leases: [],
     subscribers: [],
+    caches: [],
     draining: 0,
     pending: 0,
     windows: []

@@ -192,6 +192,7 @@ describe("display", () => {
       slots: [slot("Serving", 0), slot("Moving", 1), slot("Empty", 2), slot("Empty", 3)],
       leases: [],
       subscribers: [],
+      caches: [],
       draining: 1,
       pending: 0,
       windows: [],

@@ -72,6 +72,7 @@ describe("The package", () => {
 
   it("has its platform-independent public modules as namespaces of the root, and of the codec no value", () => {
     assert.deepStrictEqual(Object.keys(Hitless).sort(), [
+      "Cache",
       "Commands",
       "Config",
       "ConsumerGroup",

@@ -93,7 +93,8 @@ export const withErrors = ({ batch, kind, name, replies }: Request, value: unkno
 
 // ----- typed -----
 
-const unexpected = ({ words: [name] }: Command<unknown>, thrown: unknown, site: Site): HitlessError => {
+/** What becomes of what a command's decoder threw. @internal */
+export const unexpected = ({ words: [name] }: Command<unknown>, thrown: unknown, site: Site): HitlessError => {
   const at = { command: String(name), endpoint: site.address, mayHaveExecuted: true }
   return new HitlessError({
     reason: thrown instanceof Undecodable

@@ -88,7 +88,7 @@ const legal: Record<SlotState["_tag"], ReadonlyArray<SlotState["_tag"]>> = {
 export const isLegal = (from: SlotState["_tag"], to: SlotState["_tag"]): boolean => legal[from].includes(to)
 
 /** What a slot is for. @internal */
-export type SlotKind = "shared" | "reserved" | "subscriber"
+export type SlotKind = "shared" | "reserved" | "subscriber" | "cache"
 
 /** Who uses a slot. Every call is synchronous but for the effects. @internal */
 export interface Tenant {
@@ -223,7 +223,7 @@ export class Slot implements Owner, Holder {
   }
 
   get isShared(): boolean {
-    return this.kind === "shared"
+    return this.kind === "shared" || this.kind === "cache"
   }
 
   /** Whether it is at an endpoint or on its way there. */
@@ -358,7 +358,7 @@ export class Slot implements Owner, Holder {
   }
 
   onSilent(connection: Connection, until: number): void {
-    if (this.kind === "shared") this.leave(connection, until, "the server has gone silent")
+    if (this.isShared) this.leave(connection, until, "the server has gone silent")
   }
 
   onClosed(connection: Connection, cause: HitlessErrorReason, orphans: ReadonlyArray<Request>): void {

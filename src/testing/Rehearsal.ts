@@ -59,8 +59,8 @@ export interface Tally {
  * @since 0.1.0
  */
 export interface HandoffOutcome {
-  /** What its connection is for: commands of all, one user, or subscriptions. */
-  readonly kind: "shared" | "reserved" | "subscriber"
+  /** What its connection is for: commands of all, one user, subscriptions, or a cache. */
+  readonly kind: "shared" | "reserved" | "subscriber" | "cache"
   readonly slot: number
   readonly from: string
   readonly to: string
