@@ -79,6 +79,7 @@ describe("The package", () => {
       "Endpoint",
       "Handoff",
       "HitlessError",
+      "HitlessKeyValueStore",
       "HitlessRedis",
       "Metrics",
       "Notifications",
