@@ -81,6 +81,7 @@ describe("The package", () => {
       "HitlessError",
       "HitlessKeyValueStore",
       "HitlessRedis",
+      "Lock",
       "Metrics",
       "Notifications",
       "PubSub",

@@ -6,6 +6,7 @@
  */
 import { sha1 } from "../../internal/sha1.ts"
 import { effectScripts } from "./effectScripts.ts"
+import { lockScripts } from "./lockScripts.ts"
 import type { Script } from "./script.ts"
 import { toBytes } from "./text.ts"
 
@@ -21,7 +22,7 @@ export class Scripts {
 
   constructor(scripts: ReadonlyArray<Script>) {
     this.functions = new Map(
-      [...effectScripts, ...scripts].map((script) => [
+      [...effectScripts, ...lockScripts, ...scripts].map((script) => [
         "lua" in script ? sha1(encoder.encode(script.lua)) : script.sha1.toLowerCase(),
         script.run
       ])
