@@ -1,6 +1,6 @@
 /**
- * The tests that the documentation shows: each passes as it stands there, and fails with a client that does not listen to
- * maintenance, since otherwise it would show nothing. And its programs, which do what it says.
+ * The tests that the documentation shows: each passes as it stands there, and those about maintenance fail with a client that
+ * does not listen to it, since otherwise they would show nothing. And its programs, which do what it says.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -77,14 +77,27 @@ const load = async (code: string, listens: boolean) => {
   return { tests, exported }
 }
 
-const pages = ["README.md", "docs/testing.md"].flatMap((page) =>
-  testsOf(page).map((code, index) => [`${page}, test ${index + 1}`, code] as const)
-)
+const testsIn = (...pages: ReadonlyArray<string>) =>
+  pages.flatMap((page) => testsOf(page).map((code, index) => [`${page}, test ${index + 1}`, code] as const))
+
+/** Those that show what maintenance does, and others. */
+const pages = testsIn("README.md", "docs/testing.md")
+const others = testsIn("docs/caching-and-locks.md")
 
 describe("The documentation's tests", { timeout: 60_000 }, () => {
   it("are found", () => {
     assert.isAtLeast(pages.length, 3)
+    assert.lengthOf(others, 3)
   })
+
+  for (const [name, code] of others) {
+    it.live(`pass as they are shown: ${name}`, () =>
+      Effect.gen(function*() {
+        const tests = yield* Effect.promise(() => load(code, true))
+        assert.lengthOf(tests, 1)
+        yield* Effect.scoped(tests[0]())
+      }))
+  }
 
   for (const [name, code] of pages) {
     it.live(`pass as they are shown, and fail where the client does not listen: ${name}`, () =>
