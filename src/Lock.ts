@@ -115,6 +115,8 @@ class Holder {
   private readonly token: string = crypto.randomUUID()
   /** Until when it has the lock for sure, in elapsed milliseconds. */
   private until = -Infinity
+  /** It has asked, and has not been answered that another has it. */
+  private mayHave = false
 
   constructor(redis: HitlessRedis["Service"], clock: Clock.Clock, key: string, timeToLive: number) {
     this.redis = redis
@@ -127,11 +129,13 @@ class Holder {
   readonly ask: Effect.Effect<void, HitlessError | LockUnavailable> = Effect.suspend(() => {
     const { key, timeToLive, token } = this
     const startedAt = this.now()
+    this.mayHave = true
     const set = Commands.set(key, token, { condition: "NX", GET: true, expiration: timeToLive })
     return Effect.flatMap(this.redis.run(set), (holder) => {
       // The answer to an earlier question was lost with its connection.
       const asked = holder === token ? this.renew : Effect.succeed(holder === null)
       return Effect.flatMap(asked, (isMine): Effect.Effect<void, LockUnavailable> => {
+        this.mayHave = isMine
         if (!isMine) return Effect.fail(new LockUnavailable({ key }))
         this.until = Math.max(this.until, startedAt + timeToLive)
         return Effect.void
@@ -140,7 +144,9 @@ class Holder {
   })
 
   readonly release: Effect.Effect<unknown, HitlessError> = Effect.suspend(() =>
-    this.redis.run(Commands.eval(Lua.release, { keys: [this.key], arguments: [this.token] }))
+    this.mayHave
+      ? this.redis.run(Commands.eval(Lua.release, { keys: [this.key], arguments: [this.token] }))
+      : Effect.void
   )
 
   /** Renews it until it is lost. */
@@ -221,14 +227,7 @@ export const acquire = (
     )
     const release = Effect.ignore(holder.release, { log: "Warn", message: `the lock ${key} was not let go of` })
     yield* Effect.acquireRelease(
-      Effect.retry(holder.ask, { while: mayAskAgain, schedule: retry }).pipe(
-        Effect.onError((cause) =>
-          // That another has it is an answer to all that was asked before.
-          cause.reasons.some((reason) => reason._tag === "Fail" && reason.error._tag === "LockUnavailable")
-            ? Effect.void
-            : release
-        )
-      ),
+      Effect.onError(Effect.retry(holder.ask, { while: mayAskAgain, schedule: retry }), () => release),
       () => release,
       { interruptible: true }
     )

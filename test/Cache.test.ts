@@ -126,10 +126,10 @@ describe("A cache of a real server", () => {
       const { cache, other, redis } = yield* setUp
       // A server that looks for what has expired only when it is asked.
       yield* other.send("DEBUG", "SET-ACTIVE-EXPIRE", "0")
-      yield* other.run(Commands.set("k", "v", { expiration: "300 millis" }))
+      yield* other.run(Commands.set("k", "v", { expiration: "1 second" }))
       assert.strictEqual(yield* cache.run(Commands.get("k")), "v")
       assert.deepStrictEqual(yield* entries(redis), [1])
-      yield* Effect.sleep("310 millis")
+      yield* Effect.sleep("1010 millis")
       assert.isNull(yield* cache.run(Commands.get("k")))
       yield* other.send("DEBUG", "SET-ACTIVE-EXPIRE", "1")
     }).pipe(Effect.scoped))

@@ -93,7 +93,7 @@ describe("The documentation's tests", { timeout: 60_000 }, () => {
   for (const [name, code] of others) {
     it.live(`pass as they are shown: ${name}`, () =>
       Effect.gen(function*() {
-        const tests = yield* Effect.promise(() => load(code, true))
+        const { tests } = yield* Effect.promise(() => load(code, true))
         assert.lengthOf(tests, 1)
         yield* Effect.scoped(tests[0]())
       }))
