@@ -5,7 +5,8 @@
  * - every exported declaration there has a summary, one `@category` and one `@since`, unless it is marked `@internal`;
  * - the rooms of CONTRIBUTING.md stand in an order in which each imports only from rooms further down, and no imports of
  *   `src` go in a circle, types included;
- * - every `ts` example in `README.md`, `docs` and the comments of `src` type-checks with the project's own options.
+ * - every `ts` example in `README.md`, `docs` and the comments of `src` type-checks with the project's own options; those
+ *   of `docs/api` are the comments' own.
  *
  * It reads lines, not syntax trees: an export is a line that begins with `export`, as dprint formats it. Examples are
  * written to `node_modules/.cache/doc-examples`, each at the line numbers it has in its source, so that the compiler's
@@ -237,7 +238,8 @@ for (const path of modules) {
 
 checkRooms()
 
-const examples = [...files("docs/**/*.md"), ...sources].flatMap(examplesOf)
+const pages = files("docs/**/*.md").filter((path) => !path.startsWith("docs/api/"))
+const examples = [...pages, ...sources].flatMap(examplesOf)
 if (existsSync(join(root, "README.md"))) examples.unshift(...examplesOf("README.md"))
 checkExamples(examples)
 

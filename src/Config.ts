@@ -579,6 +579,13 @@ const circuitBreaker = {
   )
 }
 
+/**
+ * The table of options, in its groups: what the page of options is written from.
+ *
+ * @internal
+ */
+export const tables = { address, place, general, maintenance, circuitBreaker }
+
 /** The fields that options are decoded from. */
 const fieldsOf = <T extends Table>(table: T) =>
   Record.map(table, ({ rule, schema }) => field(schema, rule)) as {
