@@ -1,6 +1,7 @@
 /**
- * The tests that the documentation shows: each passes as it stands there, and those about maintenance fail with a client that
- * does not listen to it, since otherwise they would show nothing. And its programs, which do what it says.
+ * What the documentation shows: each of its tests passes as it stands there, and those about maintenance fail with a client that
+ * does not listen to it, since otherwise they would show nothing; its programs do what it says and print what is below them; and
+ * what there is one of in the sources there is one of in its page.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
@@ -8,11 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
-import { Commands, type HitlessError, HitlessRedis } from "hitless"
+import { Commands, HitlessError, HitlessRedis, Metrics } from "hitless"
 import * as NodeTestRedis from "hitless/node/NodeTestRedis"
 import * as Testing from "hitless/testing"
-import { readFileSync } from "node:fs"
+import { execFile } from "node:child_process"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { host, open, start } from "./support/client.ts"
 import { waitUntil } from "./support/deployment.ts"
@@ -158,4 +161,84 @@ describe("The programs of docs/commands.md", () => {
       yield* waitUntil(Effect.sync(() => handled.length === 2))
       assert.deepEqual(handled, [{ item: "tea" }, { item: "cup" }])
     }))
+})
+
+// ----- programs -----
+
+interface Program {
+  readonly code: string
+  readonly output: string
+}
+
+/** The code blocks of a page that are followed by what they print. */
+const programsOf = (page: string): ReadonlyArray<Program> =>
+  Array.from(
+    readFileSync(join(root, page), "utf8").matchAll(/```ts\n([\s\S]*?)```\n\n```text\n([\s\S]*?)```/g),
+    ([, code, output]) => ({ code, output })
+  )
+
+/** A folder outside of this package, in which it and Effect are as if they were installed. */
+const project = Effect.acquireRelease(
+  Effect.sync(() => {
+    const folder = mkdtempSync(join(tmpdir(), "hitless-docs-"))
+    mkdirSync(join(folder, "node_modules/@effect"), { recursive: true })
+    symlinkSync(root, join(folder, "node_modules/hitless"), "dir")
+    for (const name of ["effect", "@effect/platform-node"]) {
+      symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name), "dir")
+    }
+    return folder
+  }),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+/** What a program prints, errors included, with a server of the test's in place of the usual one. */
+const run = (folder: string, code: string, port: number): Effect.Effect<string> =>
+  Effect.callback((done) => {
+    const file = join(folder, "program.ts")
+    writeFileSync(file, code.replaceAll("localhost:6379", `localhost:${port}`))
+    execFile(process.execPath, ["--conditions=hitless-source", file], (_error, stdout, stderr) => {
+      done(Effect.succeed(stdout + stderr))
+    })
+  })
+
+describe("The documentation's programs", { timeout: 60_000 }, () => {
+  it.live("print what is below them: docs/getting-started.md", () =>
+    Effect.gen(function*() {
+      const programs = programsOf("docs/getting-started.md")
+      assert.isAtLeast(programs.length, 5)
+      const { port } = yield* startRedis()
+      const folder = yield* project
+      for (const { code, output } of programs) assert.strictEqual(yield* run(folder, code, port), output)
+    }))
+})
+
+// ----- pages -----
+
+/** The headings of a page's second level. */
+const sectionsOf = (page: string): ReadonlyArray<string> =>
+  Array.from(readFileSync(join(root, page), "utf8").matchAll(/^## (.+)$/gm), ([, heading]) => heading)
+
+describe("The documentation", () => {
+  it("has a section for each reason of an error, with what happened, whether it may have run and what to do", () => {
+    const tags = HitlessError.HitlessErrorReason.members.map(({ identifier }) => identifier.split("/").at(-1) ?? "")
+    assert.deepStrictEqual(sectionsOf("docs/errors.md"), tags)
+    for (const section of readFileSync(join(root, "docs/errors.md"), "utf8").split(/^## /m).slice(1)) {
+      for (const question of ["What happened.", "May it have run?", "What to do."]) {
+        assert.include(section, `- **${question}** `)
+      }
+    }
+  })
+
+  it("tells of each metric, and of no other", () => {
+    const rows = Array.from(
+      readFileSync(join(root, "docs/observability.md"), "utf8").matchAll(
+        /^\| `([a-z_.]+)` +\| (?:counter|gauge|histogram) /gm
+      ),
+      ([, name]) => name
+    )
+    const names = Object.values(Metrics).flatMap((value) =>
+      typeof value === "object" && value !== null && "id" in value ? [String(value.id)] : []
+    )
+    assert.deepStrictEqual([...rows].sort(), [...names].sort())
+  })
 })
