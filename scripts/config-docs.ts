@@ -65,7 +65,10 @@ const variablesOf = (prefix: string, name: string): ReadonlyArray<string> =>
 
 // ----- the page -----
 
-type Table = Readonly<Record<string, { readonly rule: string; readonly default: unknown }>>
+type Table = Readonly<Record<string, { readonly rule: (given: unknown) => string; readonly default: unknown }>>
+
+/** What is said of something that it cannot be, with an example of what it can be. */
+const ruleOf = ({ rule }: Table[string]): string => rule(undefined).replaceAll("*", "\\*")
 
 const told = (value: unknown): string =>
   Duration.isDuration(value)
@@ -88,7 +91,7 @@ const section = (prefix: string, path: string, table: Table) => ({ name, text }:
   const facts = [
     ...own.length > 0 ? [`Environment: ${own.map((variable) => `\`${variable}\``).join(", ")}`] : [],
     ...fallback === undefined ? [] : [`Default: ${fallback}`],
-    ...entry === undefined ? [] : [`Rule: ${entry.rule}`]
+    ...entry === undefined ? [] : [`Rule: ${ruleOf(entry)}`]
   ]
   return [`### \`${path}${name}\``, "", about, ...facts.length > 0 ? ["", ...facts.map((fact) => `- ${fact}`)] : []]
     .join("\n")
@@ -96,7 +99,7 @@ const section = (prefix: string, path: string, table: Table) => ({ name, text }:
 
 const rules = (path: string, table: Table): string =>
   Object.entries(table)
-    .map(([name, { default: value, rule }]) => `- \`${path}.${name}\`: ${rule}. Default: ${told(value)}`)
+    .map(([name, entry]) => `- \`${path}.${name}\`: ${ruleOf(entry)}. Default: ${told(entry.default)}`)
     .join("\n")
 
 const general = section("REDIS", "", { ...tables.address, ...tables.place, ...tables.general })
@@ -119,6 +122,7 @@ const page = `# Options
 
 Every option is optional. What is given in code beats what a URL says, and that beats the default; with
 \`layerConfig(Config.fromEnv)\` the variables of the environment are what is given. An empty variable counts as not set.
+Durations are \`5s\`, \`500ms\`, \`2m\`, \`1h\`, or what Effect reads as one; in code a number is milliseconds.
 
 \`\`\`ts
 import * as EffectConfig from "effect/Config"
@@ -135,8 +139,8 @@ export const deployed = NodeHitlessRedis.layerConfig(Config.fromEnv)
 export const second = NodeHitlessRedis.layerConfig(Config.fromEnv.pipe(EffectConfig.nested("CACHE")))
 \`\`\`
 
-A configuration that breaks rules fails with one error, of the tag \`HitlessConfigError\`, that lists every one of them and
-repeats no secret. This page is what \`node scripts/config-docs.ts\` makes of \`src/Config.ts\`.
+A configuration that breaks rules fails with one error, of the tag \`HitlessConfigError\`, that lists every one of them, by
+field or by variable, and repeats no secret. This page is what \`node scripts/config-docs.ts\` makes of \`src/Config.ts\`.
 
 ## The server, connections and commands
 
