@@ -109,7 +109,7 @@ const grow = Effect.fn("grow")(function*(sim: SimulatedRedis.SimulatedRedis) {
   const redis = yield* HitlessRedis.HitlessRedis
   // The pool opens its next connection when all that it has are busy, which a thousand commands make each.
   const burst = Array.from({ length: 2000 * poolSize }, () => redis.send("PING"))
-  yield* sim.latency("a", "20 millis")
+  yield* sim.latency("a", "100 millis")
   yield* Effect.all(burst, { concurrency: "unbounded", discard: true }).pipe(
     Effect.andThen(redis.status),
     Effect.repeat({ until: ({ slots }) => slots.every(({ endpoint }) => endpoint !== undefined) })
