@@ -250,11 +250,16 @@ describe("timeline", () => {
     { kind: "phase", at: 0, label: "quiet: nothing happens" },
     { kind: "announced", at: 5000, label: "MOVING <\"7\" & more>" },
     { kind: "handoff", at: 5200, label: "handed off to node-2, 200 ms", took: 200 },
-    { kind: "deployment", at: 6000, label: "node-1 retires, closes 0" }
+    { kind: "deployment", at: 6000, label: "node-1 retires, closes 0", cuts: 0 },
+    { kind: "deployment", at: 7000, label: "node-2 stalls 1000 ms", lasts: 1000 }
   ]
   const enabled = runOf("enabled", [[10, 1], [6000, 2]], { marks })
   const disabled = runOf("disabled", [[10, 1], [5500, 500, "CommandTimeout"], [8000, 3, "ConnectionLost"]], {
-    marks: [{ kind: "unheard", at: 5000, label: "MOVING 7" }]
+    marks: [
+      { kind: "unheard", at: 5000, label: "MOVING 7" },
+      { kind: "deployment", at: 5000, label: "node-2 stalls 1000 ms", lasts: 1000 },
+      { kind: "deployment", at: 8000, label: "node-1 retires, closes 3", cuts: 3 }
+    ]
   })
   const svg = render([enabled, disabled], "Runs & more.")
 
@@ -273,7 +278,30 @@ describe("timeline", () => {
     assert.include(svg, ">node-1 retires, closes 0<")
     assert.include(svg, ">MOVING 7<")
     assert.strictEqual(svg.split(">200 ms handshake<").length, 3)
-    assert.include(svg, "maintenance disabled: 3 commands, 2 failed")
+  })
+
+  it("says in large how many failed, and of how many", () => {
+    assert.include(svg, "class=\"number handoff\">0<")
+    assert.include(svg, ">of 2 commands failed, maintenance enabled<")
+    assert.include(svg, "class=\"number failed\">2<")
+    assert.include(svg, ">of 3 commands failed, maintenance disabled<")
+  })
+
+  it("says in both panels what the server's stall is, and what the client made of it", () => {
+    assert.strictEqual(svg.split(">the server's stall, 1000 ms<").length, 3)
+    assert.strictEqual(svg.split(">waits, nothing fails<").length, 2)
+    assert.strictEqual(svg.split(">gives up on 1<").length, 2)
+    assert.strictEqual(svg.split(">is cut off, 2 failed<").length, 2)
+  })
+
+  it("has its own background, on a light page and on a dark one", () => {
+    const [light, dark] = svg.split("@media(prefers-color-scheme:dark)")
+    assert.include(svg, "class=\"page\"")
+    for (const style of [light, dark]) {
+      for (const name of ["page", "ink", "failed", "handoff", "deployment"]) {
+        assert.match(style, new RegExp(`\\.${name}\\{fill:#[0-9a-f]{6}\\}`))
+      }
+    }
   })
 
   it("gives both panels the same time axis", () => {

@@ -75,14 +75,16 @@ const handoff = (event: HandoffEvent, at: number, nameOf: Deployment["nameOf"]):
 
 /** The deployment's side, where it is not what the client was told anyway. */
 const happened = ({ event, node }: LogEntry, at: number): ReadonlyArray<Mark> => {
-  const mark = (label: string): ReadonlyArray<Mark> => [{ kind: "deployment", at, label }]
+  const mark = (label: string, more?: Pick<Mark, "cuts" | "lasts">): ReadonlyArray<Mark> => [
+    { kind: "deployment", at, label, ...more }
+  ]
   switch (event._tag) {
     case "Announced":
       return event.connections === 0 ? [{ kind: "unheard", at, label: `${event.push} ${event.seq}` }] : []
     case "Retired":
-      return mark(`${node} retires, closes ${event.connections}`)
+      return mark(`${node} retires, closes ${event.connections}`, { cuts: event.connections })
     case "Stalled":
-      return mark(`${node} stalls ${event.millis} ms`)
+      return mark(`${node} stalls ${event.millis} ms`, { lasts: event.millis })
     case "Refusing":
       return mark(`${node} refuses`)
     case "Accepting":

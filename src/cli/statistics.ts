@@ -296,6 +296,10 @@ export interface Mark {
   readonly label: string
   /** How long it had taken when it was over, at `at`. */
   readonly took?: number | undefined
+  /** How long it goes on from `at`: a node that answers nothing. */
+  readonly lasts?: number | undefined
+  /** How many connections of clients it closed. */
+  readonly cuts?: number | undefined
 }
 
 /**

@@ -1,13 +1,14 @@
 /**
  * The timeline of the demo as one self-contained SVG: a panel per run with the same axes, latency over time, failures,
- * and what was announced, handed off and done to the nodes.
+ * what the server said and did, and what the client made of it.
  *
- * Pure: finished runs in, text out. The picture has its own background, no scripts and no outside resources.
+ * Pure: finished runs in, text out. The picture has its own background, a light and a dark one, no scripts and no outside
+ * resources.
  *
  * @since 0.1.0
  */
 import { handshakePhase, quietPhase } from "./scenario.ts"
-import { buckets, count, type Mark, type Run, summarize } from "./statistics.ts"
+import { buckets, count, type Mark, type Run, type Span, summarize } from "./statistics.ts"
 
 // ----- elements -----
 
@@ -27,7 +28,7 @@ const element = (name: string, attributes: Attributes, ...content: ReadonlyArray
 }
 
 const text = (x: number, y: number, content: string, attributes: Attributes = {}): string =>
-  element("text", { x, y, ...attributes }, escape(content))
+  element("text", { x, y, class: "ink", ...attributes }, escape(content))
 
 const line = (x1: number, y1: number, x2: number, y2: number, attributes: Attributes): string =>
   element("line", { x1, y1, x2, y2, ...attributes })
@@ -38,9 +39,9 @@ const width = 1280
 const left = 100
 const right = 24
 const plotWidth = width - left - right
-const plotHeight = 200
+const plotHeight = 240
 const rowHeight = 17
-const headerHeight = 100
+const headerHeight = 112
 const panelGap = 34
 
 /** Latency per bucket of time: narrower ones show noise, wider ones hide short spikes. */
@@ -50,27 +51,39 @@ const bucketMillis = 50
 const lowest = 0.1
 const highest = 3000
 
+/** On a light page, and on a dark one. */
 const colours = {
-  ink: "#1f2328",
-  faint: "#656d76",
-  grid: "#d8dee4",
-  band: "#f3f5f8",
-  latency: "#0b5394",
-  worst: "#9fc5e8",
-  failed: "#cf222e",
-  announced: "#8250df",
-  unheard: "#656d76",
-  handoff: "#1a7f37",
-  deployment: "#9a6700"
+  ink: ["#1f2328", "#e6edf3"],
+  faint: ["#59636e", "#9198a1"],
+  grid: ["#d8dee4", "#30363d"],
+  band: ["#f3f5f8", "#161b22"],
+  page: ["#ffffff", "#0d1117"],
+  latency: ["#0b5394", "#79c0ff"],
+  worst: ["#9fc5e8", "#265d91"],
+  failed: ["#cf222e", "#ff7b72"],
+  announced: ["#8250df", "#d2a8ff"],
+  unheard: ["#59636e", "#9198a1"],
+  handoff: ["#1a7f37", "#56d364"],
+  deployment: ["#9a6700", "#e3b341"]
 } as const
 
-// The rim of a label keeps it legible where lines cross it.
-const style = `text{font:12px system-ui,"Segoe UI",Helvetica,Arial,"DejaVu Sans",sans-serif;fill:${colours.ink}}` +
-  `.title{font-size:19px;font-weight:600}.heading{font-size:14px;font-weight:600}.faint{fill:${colours.faint}}` +
-  `.small{font-size:11px}.label{paint-order:stroke;stroke:#ffffff;stroke-width:3px;stroke-linejoin:round}`
+type Colour = keyof typeof colours
 
-/** About what a character of the 11 px labels takes; wide enough for the fonts named in `style`. */
+const painted = (index: 0 | 1): string =>
+  Object.entries(colours).map(([name, pair]) => `.${name}{fill:${pair[index]}}.${name}-line{stroke:${pair[index]}}`)
+    .join("") + `.label{stroke:${colours.page[index]}}`
+
+// Two renderers of three do not read variables in attributes, so colours are classes. The rim of a label keeps it legible
+// where lines cross it.
+const style = `text{font:12px system-ui,"Segoe UI",Helvetica,Arial,"DejaVu Sans",sans-serif}` +
+  `.title{font-size:19px;font-weight:600}.number{font-size:46px;font-weight:700}.heading{font-size:17px;font-weight:600}` +
+  `.small{font-size:11px}.caption{font-size:12px;font-weight:600}` +
+  `.label{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}` +
+  `${painted(0)}@media(prefers-color-scheme:dark){${painted(1)}}`
+
+/** About what a character of the 11 px labels, and a digit of the headline, takes; wide enough for the fonts in `style`. */
 const characterWidth = 6.3
+const digitWidth = 33
 
 const xOf = (run: Run) => (at: number): number => left + Math.min(1, Math.max(0, at / run.length)) * plotWidth
 
@@ -88,6 +101,8 @@ interface Label {
   readonly x: number
   /** Where its bar begins; `x` when there is none. */
   readonly from: number
+  /** Where it is not that of its lane. */
+  readonly colour?: Colour
 }
 
 /**
@@ -117,38 +132,70 @@ const rowsOf = (placed: ReadonlyArray<{ readonly row: number }>): number =>
 
 interface Lane {
   readonly title: string
-  readonly colour: string
+  readonly colour: Colour
   readonly placed: ReadonlyArray<Placed<Label>>
 }
 
 const laneTitles: ReadonlyArray<readonly [title: string, kind: Exclude<Mark["kind"], "phase">]> = [
-  ["announced", "announced"],
-  ["not asked for", "unheard"],
-  ["handoffs", "handoff"],
-  ["nodes", "deployment"]
+  ["server says", "announced"],
+  ["nobody hears", "unheard"],
+  ["client does", "handoff"],
+  ["server does", "deployment"]
 ]
+
+/** How many commands that were called in a span failed. */
+const failedIn = ({ log }: Run, { from, to }: Pick<Span, "from" | "to">): number => {
+  let failed = 0
+  for (const entry of log.entries()) {
+    if (entry.reason !== undefined && entry.startedAt >= from && entry.startedAt < to) failed++
+  }
+  return failed
+}
+
+/** What the client made of a stall, and of a connection that was closed under it. */
+const suffered = (
+  run: Run,
+  { at, cuts, lasts }: Mark
+): ReadonlyArray<Pick<Mark, "at" | "label"> & { readonly colour?: Colour }> => {
+  if (lasts !== undefined) {
+    const failed = failedIn(run, { from: at - bucketMillis, to: at + lasts })
+    return [
+      failed === 0
+        ? { at, label: "waits, nothing fails" }
+        : { at, label: `gives up on ${count(failed)}`, colour: "failed" }
+    ]
+  }
+  if (cuts === undefined || cuts === 0) return []
+  const span = run.spans.find(({ from, to }) => at >= from && at < to)
+  const failed = span === undefined ? 0 : failedIn(run, span)
+  return [{ at, label: `is cut off, ${count(failed)} failed`, ...(failed === 0 ? {} : { colour: "failed" }) }]
+}
 
 const lanesOf = (run: Run): ReadonlyArray<Lane> => {
   const x = xOf(run)
   return laneTitles.flatMap(([title, kind]) => {
-    const labels = run.marks.filter((mark) => mark.kind === kind).map(({ at, label, took = 0 }) => ({
-      label,
-      x: x(at),
-      from: x(at - took)
-    }))
+    const marks = run.marks.filter((mark) => mark.kind === kind)
+    const more = kind === "handoff" ? run.marks.flatMap((mark) => suffered(run, mark)) : []
+    const labels = [...marks, ...more]
+      .toSorted((one, other) => one.at - other.at)
+      .map(({ at, label, ...rest }): Label => ({
+        label,
+        x: x(at),
+        from: x("took" in rest ? at - (rest.took ?? 0) : at),
+        ...("colour" in rest && rest.colour !== undefined ? { colour: rest.colour } : {})
+      }))
     return labels.length === 0
       ? []
-      : [{ title, colour: colours[kind], placed: placeLabels(labels, width) }]
+      : [{ title, colour: kind, placed: placeLabels(labels, width) }]
   })
 }
 
 // ----- parts of a panel -----
 
-const labelText = ({ anchor, from, label, row, x }: Placed<Label>, top: number, colour: string): string =>
+const labelText = ({ anchor, from, label, row, x }: Placed<Label>, top: number, colour: Colour): string =>
   text(anchor === "start" ? x + 4 : from - 4, top + row * rowHeight + 12, label, {
     "text-anchor": anchor,
-    class: "small label",
-    style: `fill:${colour}`
+    class: `small label ${colour}`
   })
 
 const laneLabels = (lane: Lane, top: number): ReadonlyArray<string> => [
@@ -160,17 +207,17 @@ const laneLabels = (lane: Lane, top: number): ReadonlyArray<string> => [
       y: top + label.row * rowHeight + 3,
       width: label.x - label.from,
       height: 10,
-      fill: lane.colour,
+      class: lane.colour,
       opacity: 0.3
     }),
-    labelText(label, top, lane.colour)
+    labelText(label, top, label.colour ?? lane.colour)
   ])
 ]
 
 /** From the label down through the plot. */
 const laneLines = (lane: Lane, top: number, bottom: number): ReadonlyArray<string> =>
-  lane.placed.map(({ row, x }) =>
-    line(x, top + row * rowHeight + 2, x, bottom, { stroke: lane.colour, "stroke-width": 1, opacity: 0.45 })
+  lane.placed.map(({ colour = lane.colour, row, x }) =>
+    line(x, top + row * rowHeight + 2, x, bottom, { class: `${colour}-line`, "stroke-width": 1, opacity: 0.45 })
   )
 
 const bands = (run: Run, top: number, bottom: number): ReadonlyArray<string> =>
@@ -178,7 +225,7 @@ const bands = (run: Run, top: number, bottom: number): ReadonlyArray<string> =>
     const x = xOf(run)
     return index % 2 === 1
       ? []
-      : [element("rect", { x: x(from), y: top, width: x(to) - x(from), height: bottom - top, fill: colours.band })]
+      : [element("rect", { x: x(from), y: top, width: x(to) - x(from), height: bottom - top, class: "band" })]
   })
 
 const axes = (run: Run, top: number): ReadonlyArray<string> => {
@@ -189,14 +236,14 @@ const axes = (run: Run, top: number): ReadonlyArray<string> => {
   const seconds = Array.from({ length: Math.floor(run.length / 1000 / step) + 1 }, (_, index) => index * step)
   return [
     ...[0.1, 1, 10, 100, 1000].flatMap((millis) => [
-      line(left, y(millis), left + plotWidth, y(millis), { stroke: colours.grid }),
-      text(left - 10, y(millis) + 4, `${millis} ms`, { "text-anchor": "end", class: "small" })
+      line(left, y(millis), left + plotWidth, y(millis), { class: "grid-line" }),
+      text(left - 10, y(millis) + 4, `${millis} ms`, { "text-anchor": "end", class: "small ink" })
     ]),
     ...seconds.flatMap((second) => [
-      line(x(second * 1000), bottom, x(second * 1000), bottom + 4, { stroke: colours.faint }),
-      text(x(second * 1000), bottom + 17, `${second} s`, { "text-anchor": "middle", class: "small" })
+      line(x(second * 1000), bottom, x(second * 1000), bottom + 4, { class: "faint-line" }),
+      text(x(second * 1000), bottom + 17, `${second} s`, { "text-anchor": "middle", class: "small ink" })
     ]),
-    line(left, bottom, left + plotWidth, bottom, { stroke: colours.faint })
+    line(left, bottom, left + plotWidth, bottom, { class: "faint-line" })
   ]
 }
 
@@ -211,29 +258,60 @@ const latencies = (run: Run, top: number): ReadonlyArray<string> => {
     )
   return [
     ...each((x, width, { max, p50 }) =>
-      element("rect", { x, y: y(max), width, height: y(p50) - y(max) + 1, fill: colours.worst })
+      element("rect", { x, y: y(max), width, height: y(p50) - y(max) + 1, class: "worst" })
     ),
-    ...each((x, width, { p50 }) => element("rect", { x, y: y(p50) - 1, width, height: 2, fill: colours.latency })),
+    ...each((x, width, { p50 }) => element("rect", { x, y: y(p50) - 1, width, height: 2, class: "latency" })),
     ...all.filter(({ failed }) => failed > 0).map(({ failed, failedAfter, from }) =>
       element(
         "circle",
         // The area says how many failed.
-        { cx: x(from), cy: y(failedAfter), r: 3 + Math.sqrt(failed) / 2, fill: colours.failed, opacity: 0.85 },
+        { cx: x(from), cy: y(failedAfter), r: 3 + Math.sqrt(failed) / 2, class: "failed", opacity: 0.85 },
         element("title", {}, escape(`${failed} failed at ${(from / 1000).toFixed(2)} s`))
       )
     )
   ]
 }
 
-const headline = (run: Run): string => {
+/** Where the server holds back its answers, which is the same in both runs; what the clients make of it is not. */
+const stalls = (run: Run, top: number): ReadonlyArray<string> => {
+  const x = xOf(run)
+  return run.marks.flatMap(({ at, lasts }) => {
+    if (lasts === undefined) return []
+    const [left, right] = [x(at), x(at + lasts)]
+    const middle = (left + right) / 2 + 4
+    return [
+      element("rect", { x: left, y: top, width: right - left, height: plotHeight, class: "deployment", opacity: 0.16 }),
+      text(middle, top + plotHeight / 2, `the server's stall, ${Math.round(lasts)} ms`, {
+        class: "caption label deployment",
+        "text-anchor": "middle",
+        transform: `rotate(-90 ${attribute(middle)} ${attribute(top + plotHeight / 2)})`
+      })
+    ]
+  })
+}
+
+/** What the run came to, so that it is read from across a room. */
+const headline = (run: Run, top: number): ReadonlyArray<string> => {
   const gaps = [handshakePhase, quietPhase].flatMap((phase) =>
     run.spans.filter(({ name }) => name === phase).map((span) =>
       `${phase} ${summarize(run.log, span).longestGap.toFixed(0)} ms`
     )
   )
-  return `maintenance ${run.mode}: ${count(run.log.length)} commands, ${count(run.log.failed)} failed, ` +
-    `${count(run.audit.lost)} increments lost, ${count(run.audit.doubled)} doubled, ` +
-    `longest gap: ${gaps.join(", ")}`
+  const failed = count(run.log.failed)
+  const right = left + failed.length * digitWidth + 14
+  return [
+    text(left, top + 40, failed, { class: `number ${run.log.failed === 0 ? "handoff" : "failed"}` }),
+    text(right, top + 20, `of ${count(run.log.length)} commands failed, maintenance ${run.mode}`, {
+      class: "heading ink"
+    }),
+    text(
+      right,
+      top + 40,
+      `${count(run.audit.lost)} increments lost, ${count(run.audit.doubled)} doubled; ` +
+        `longest time without an answer: ${gaps.join(", ")}`,
+      { class: "faint" }
+    )
+  ]
 }
 
 const panel = (run: Run, top: number): { readonly svg: string; readonly height: number } => {
@@ -243,7 +321,7 @@ const panel = (run: Run, top: number): { readonly svg: string; readonly height: 
     width
   )
   const lanes = lanesOf(run)
-  const bandsTop = top + 24
+  const bandsTop = top + 56
   let y = bandsTop + rowsOf(names) * rowHeight
   const tops = lanes.map((lane) => {
     const laneTop = y
@@ -254,33 +332,34 @@ const panel = (run: Run, top: number): { readonly svg: string; readonly height: 
   const bottom = plotTop + plotHeight
   const parts = [
     ...bands(run, bandsTop, bottom),
-    text(left, top + 12, headline(run), { class: "heading" }),
+    ...headline(run, top),
     text(left - 10, bandsTop + 13, "phase", { "text-anchor": "end", class: "small faint" }),
-    ...names.map((name) => labelText(name, bandsTop + 1, colours.ink)),
+    ...names.map((name) => labelText(name, bandsTop + 1, "ink")),
     ...axes(run, plotTop),
     ...lanes.flatMap((lane, index) => laneLines(lane, tops[index], bottom)),
     ...latencies(run, plotTop),
-    ...lanes.flatMap((lane, index) => laneLabels(lane, tops[index]))
+    ...lanes.flatMap((lane, index) => laneLabels(lane, tops[index])),
+    ...stalls(run, plotTop)
   ]
   return { svg: element("g", {}, ...parts), height: bottom + 22 - top }
 }
 
 const legend = (y: number): ReadonlyArray<string> => {
-  const entries: ReadonlyArray<readonly [colour: string, label: string]> = [
-    [colours.latency, "median latency"],
-    [colours.worst, "up to the slowest"],
-    [colours.failed, "failed commands (area: how many)"],
-    [colours.announced, "announced to the client"],
-    [colours.unheard, "announced, not asked for"],
-    [colours.handoff, "handoff"],
-    [colours.deployment, "what the nodes did"]
+  const entries: ReadonlyArray<readonly [colour: Colour, label: string]> = [
+    ["latency", "median latency"],
+    ["worst", "up to the slowest"],
+    ["failed", "failed commands (area: how many)"],
+    ["handoff", "what the client does"],
+    ["deployment", "what the server does"],
+    ["announced", "what it announces"],
+    ["unheard", "and nobody hears"]
   ]
   let x = left
   return entries.flatMap(([colour, label]) => {
     const at = x
-    x += 20 + label.length * 6.6 + 14
+    x += 20 + label.length * 7 + 12
     return [
-      element("rect", { x: at, y: y - 10, width: 14, height: 10, fill: colour }),
+      element("rect", { x: at, y: y - 10, width: 14, height: 10, class: colour }),
       text(at + 20, y, label)
     ]
   })
@@ -303,8 +382,8 @@ export const render = (runs: ReadonlyArray<Run>, subtitle: string): string => {
   const parts = [
     element("title", {}, escape(title)),
     element("style", {}, style),
-    element("rect", { width, height: y, fill: "#ffffff" }),
-    text(left, 30, title, { class: "title" }),
+    element("rect", { width, height: y, class: "page" }),
+    text(left, 30, title, { class: "title ink" }),
     text(left, 50, `${subtitle} Latency by the time of the call, per ${bucketMillis} ms; logarithmic.`, {
       class: "faint"
     }),
