@@ -13,10 +13,10 @@ import { Commands, HitlessError, HitlessRedis, Metrics } from "hitless"
 import * as NodeTestRedis from "hitless/node/NodeTestRedis"
 import * as Testing from "hitless/testing"
 import { execFile } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { stripTypeScriptTypes } from "node:module"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { host, open, start } from "./support/client.ts"
 import { waitUntil } from "./support/deployment.ts"
 import { startRedis } from "./support/redisServer.ts"
@@ -218,7 +218,30 @@ describe("The documentation's programs", { timeout: 60_000 }, () => {
 const sectionsOf = (page: string): ReadonlyArray<string> =>
   Array.from(readFileSync(join(root, page), "utf8").matchAll(/^## (.+)$/gm), ([, heading]) => heading)
 
+/** The anchor that a heading has, as GitHub makes it. */
+const anchorOf = (heading: string): string =>
+  heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, "").replaceAll(" ", "-")
+
+const anchorsOf = (path: string): ReadonlySet<string> =>
+  new Set(Array.from(readFileSync(path, "utf8").matchAll(/^#+ (.+)$/gm), ([, heading]) => anchorOf(heading)))
+
 describe("The documentation", () => {
+  it("leads nowhere that is not there", () => {
+    const lost: Array<string> = []
+    const all = globSync(["*.md", "docs/**/*.md", "examples/**/*.md", "bench/*.md"], { cwd: root })
+    assert.isAtLeast(all.length, 20)
+    for (const page of all) {
+      const text = readFileSync(join(root, page), "utf8").replace(/```[\s\S]*?```/g, "")
+      for (const [, target] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+        const [file, anchor] = target.split("#")
+        const path = file === "" ? join(root, page) : join(root, dirname(page), file)
+        const isThere = existsSync(path) && (anchor === undefined || anchorsOf(path).has(anchor))
+        if (!isThere) lost.push(`${page}: ${target}`)
+      }
+    }
+    assert.deepStrictEqual(lost, [])
+  })
+
   it("has a section for each reason of an error, with what happened, whether it may have run and what to do", () => {
     const tags = HitlessError.HitlessErrorReason.members.map(({ identifier }) => identifier.split("/").at(-1) ?? "")
     assert.deepStrictEqual(sectionsOf("docs/errors.md"), tags)
