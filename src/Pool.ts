@@ -23,7 +23,7 @@ import { kindOf } from "./internal/causes.ts"
 import { isReadOnly } from "./internal/commands.ts"
 import { isTurnedAway } from "./internal/dialer.ts"
 import { type Event, final, type Outcome, outcomeOf, settle } from "./internal/outcome.ts"
-import { hasLostSession } from "./internal/refusals.ts"
+import { hasLostSession, isForcedOut } from "./internal/refusals.ts"
 import { Replays, untilItsTurn } from "./internal/replays.ts"
 import { passingRefusal } from "./internal/replies.ts"
 import type { Request, RequestObserver, RequestOwner, Site, Words } from "./internal/request.ts"
@@ -495,7 +495,7 @@ export class Pool {
     this.owner.onSettled = this.onWatched
     this.survived(request)
     const lostSession = hasLostSession(passing)
-    if (lostSession || passing.code === "READONLY") this.renew(site, lostSession)
+    if (lostSession || passing.code === "READONLY" || isForcedOut(passing)) this.renew(site, lostSession)
     if (this.conclude(request, event, now, undefined)._tag === "Resend") request.refusal = { value, site }
   }
 

@@ -301,6 +301,25 @@ describe("a server that is a replica", () => {
       assert.strictEqual(yield* Fiber.join(write), 1)
     }))
 
+  it.live("ends waits when it becomes one, and they go on at the master", () =>
+    Effect.gen(function*() {
+      const server = yield* startRedis()
+      const redis = yield* connect(server)
+      const direct = yield* connect(server)
+      const waits = yield* start(
+        Effect.all([redis.send("BLPOP", "list", 0), redis.send("BLMPOP", 0, 1, "other", "LEFT")], {
+          concurrency: "unbounded"
+        })
+      )
+      const blocked = Effect.map(info(direct, "clients", "blocked_clients"), Number)
+      yield* waitUntil(Effect.map(blocked, (count) => count === 2))
+      yield* direct.send("REPLICAOF", "127.0.0.1", yield* freePort)
+      yield* waitUntil(Effect.map(blocked, (count) => count === 0))
+      yield* direct.send("REPLICAOF", "NO", "ONE")
+      yield* direct.pipeline([["RPUSH", "list", "one"], ["RPUSH", "other", "two"]])
+      assert.deepStrictEqual(yield* Fiber.join(waits), [["list", "one"], ["other", ["two"]]])
+    }))
+
   it.live("answers the command itself when it stays one until the deadline", () =>
     Effect.gen(function*() {
       const server = yield* startRedis()

@@ -77,6 +77,9 @@ const toStrangers: Readonly<Record<string, RegExp>> = {
   ERR: /^(?:Authentication required|.*\bHELLO must be called)/
 }
 
+/** Said to commands that wait, by a server that becomes a replica or loses their slot. */
+const forcedOut = /^UNBLOCKED force unblock from blocking operation/
+
 const scripts: ReadonlySet<string> = new Set(["EVAL", "EVALSHA", "FCALL", "EVAL_RO", "EVALSHA_RO", "FCALL_RO"])
 
 const says = (table: Readonly<Record<string, RegExp>>, { code, message }: ErrorReply): boolean =>
@@ -84,6 +87,13 @@ const says = (table: Readonly<Record<string, RegExp>>, { code, message }: ErrorR
 
 /** Whether the server does not know the client that it shook hands with. @internal */
 export const hasLostSession = (reply: ErrorReply): boolean => says(toStrangers, reply)
+
+/**
+ * Whether the server ended a wait because it can serve it no longer: whoever has the role now can.
+ *
+ * @internal
+ */
+export const isForcedOut = ({ message }: ErrorReply): boolean => forcedOut.test(message)
 
 /** Whether the server did not even begin, whatever the command. @internal */
 export const wasNotBegun = (reply: ErrorReply): boolean => says(beforeAny, reply) || hasLostSession(reply)

@@ -18,12 +18,12 @@ import {
 } from "../HitlessError.ts"
 import { ErrorReply, Unreadable } from "../Resp.ts"
 import { kindOf } from "./causes.ts"
-import { hasLostSession, mayHaveRun, wasNotBegun } from "./refusals.ts"
+import { hasLostSession, isForcedOut, mayHaveRun, wasNotBegun } from "./refusals.ts"
 import type { Request, Site, Words } from "./request.ts"
 
 /** Whether the server says that it did not run the command and may run it soon. */
 const isRefusal = (reply: unknown): reply is ErrorReply =>
-  reply instanceof ErrorReply && didNotRunCodes.has(reply.code) && wasNotBegun(reply)
+  reply instanceof ErrorReply && (isForcedOut(reply) || didNotRunCodes.has(reply.code) && wasNotBegun(reply))
 
 /**
  * The text of an error reply without the arguments that Redis quotes in it; a connection's own password is in no text that
