@@ -1,0 +1,134 @@
+/**
+ * RESP as its specification reads, without any care for speed: what the decoder is compared to. It reads a buffer from its
+ * beginning, anew whenever more has come, and shares no line with the decoder.
+ */
+
+/** A push, which is no reply. */
+export class Push {
+  readonly elements: ReadonlyArray<unknown>
+  constructor(elements: ReadonlyArray<unknown>) {
+    this.elements = elements
+  }
+}
+
+/** The bytes are not RESP. */
+export class Malformed extends Error {}
+
+/** The value is not complete. */
+const incomplete = Symbol("incomplete")
+
+const line = (bytes: Buffer, at: number): readonly [text: string, next: number] => {
+  const end = bytes.indexOf("\r\n", at)
+  if (end < 0) throw incomplete
+  return [bytes.toString("utf8", at, end), end + 2]
+}
+
+const lengthOf = (text: string): number => {
+  if (!/^-?\d+$/.test(text)) throw new Malformed(`no length: ${text}`)
+  return Number(text)
+}
+
+const blob = (bytes: Buffer, at: number, length: number): readonly [bytes: Buffer, next: number] => {
+  if (bytes.length < at + length + 2) throw incomplete
+  if (bytes.toString("latin1", at + length, at + length + 2) !== "\r\n") throw new Malformed("no end of a blob")
+  return [bytes.subarray(at, at + length), at + length + 2]
+}
+
+const integer = (text: string): number | bigint => {
+  if (!/^[+-]?\d+$/.test(text)) throw new Malformed(`no integer: ${text}`)
+  const value = BigInt(text)
+  return Number.isSafeInteger(Number(value)) ? Number(value) : value
+}
+
+const double = (text: string): number => {
+  const known: Record<string, number> = { inf: Infinity, "-inf": -Infinity, nan: NaN }
+  if (text in known) return known[text]
+  if (!/^[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$/.test(text)) throw new Malformed(`no double: ${text}`)
+  return Number(text)
+}
+
+const many = (bytes: Buffer, at: number, count: number): readonly [values: Array<unknown>, next: number] => {
+  const values: Array<unknown> = []
+  for (let i = 0; i < count; i++) {
+    const [value, next] = read(bytes, at)
+    values.push(value)
+    at = next
+  }
+  return [values, at]
+}
+
+const mapOf = (flat: ReadonlyArray<unknown>): Map<unknown, unknown> => {
+  const map = new Map<unknown, unknown>()
+  for (let i = 0; i < flat.length; i += 2) map.set(flat[i], flat[i + 1])
+  return map
+}
+
+const read = (bytes: Buffer, at: number): readonly [value: unknown, next: number] => {
+  if (at >= bytes.length) throw incomplete
+  const type = String.fromCharCode(bytes[at])
+  if (!"+-:$*_#,(!=%~|>".includes(type)) throw new Malformed(`no type: ${type}`)
+  const [text, next] = line(bytes, at + 1)
+  switch (type) {
+    case "+":
+      return [text, next]
+    case "-":
+      return [new Error(text), next]
+    case ":":
+      return [integer(text), next]
+    case "_":
+      return [null, next]
+    case "#":
+      if (text !== "t" && text !== "f") throw new Malformed(`no boolean: ${text}`)
+      return [text === "t", next]
+    case ",":
+      return [double(text), next]
+    case "(": {
+      if (!/^[+-]?\d+$/.test(text)) throw new Malformed(`no big number: ${text}`)
+      return [BigInt(text), next]
+    }
+  }
+  const length = lengthOf(text)
+  if ((type === "$" || type === "*") && length === -1) return [null, next]
+  if (length < 0) throw new Malformed(`no length: ${text}`)
+  switch (type) {
+    case "$":
+    case "!":
+    case "=": {
+      const [content, end] = blob(bytes, next, length)
+      const words = content.toString("utf8")
+      return [type === "$" ? words : type === "!" ? new Error(words) : words.slice(4), end]
+    }
+    case "%": {
+      const [flat, end] = many(bytes, next, 2 * length)
+      return [mapOf(flat), end]
+    }
+    case "|":
+      return read(bytes, many(bytes, next, 2 * length)[1])
+    case ">": {
+      const [elements, end] = many(bytes, next, length)
+      return [new Push(elements), end]
+    }
+    default:
+      return many(bytes, next, length)
+  }
+}
+
+/** The whole values at the beginning of a buffer, where the rest begins, and whether that is not RESP. */
+export const parseAll = (
+  bytes: Buffer
+): { readonly values: ReadonlyArray<unknown>; readonly rest: number; readonly malformed: boolean } => {
+  const values: Array<unknown> = []
+  let rest = 0
+  while (rest < bytes.length) {
+    try {
+      const [value, next] = read(bytes, rest)
+      values.push(value)
+      rest = next
+    } catch (reason) {
+      if (reason === incomplete) break
+      if (reason instanceof Malformed) return { values, rest, malformed: true }
+      throw reason
+    }
+  }
+  return { values, rest, malformed: false }
+}
