@@ -437,17 +437,15 @@ class Skipper {
   /** Goes on with bytes, and returns where the value ended, where it is malformed, or the end. */
   push(bytes: Uint8Array, start: number, end: number): number {
     let at = start
-    while (at < end && !this.done) {
+    // What the header said may be wrong already.
+    while (at < end && !this.done && this.expected === undefined) {
       if (this.payload > 2) {
         const taken = Math.min(this.payload - 2, end - at)
         this.payload -= taken
         at += taken
       } else {
         this.take(bytes[at])
-        if (this.expected !== undefined) {
-          break
-        }
-        at++
+        if (this.expected === undefined) at++
       }
     }
     return at
