@@ -19,12 +19,18 @@ const incomplete = Symbol("incomplete")
 
 const line = (bytes: Buffer, at: number): readonly [text: string, next: number] => {
   const end = bytes.indexOf("\r\n", at)
+  // A line holds neither of both, and where it does that is known before its end comes.
+  const known = bytes.subarray(at, end < 0 ? bytes.length : end)
+  const stray = known.indexOf("\r")
+  if (known.includes("\n") || (stray >= 0 && stray < known.length - (end < 0 ? 1 : 0))) {
+    throw new Malformed("no end of a line")
+  }
   if (end < 0) throw incomplete
   return [bytes.toString("utf8", at, end), end + 2]
 }
 
 const lengthOf = (text: string): number => {
-  if (!/^-?\d+$/.test(text)) throw new Malformed(`no length: ${text}`)
+  if (!/^(?:\d+|-1)$/.test(text)) throw new Malformed(`no length: ${text}`)
   return Number(text)
 }
 
@@ -35,14 +41,15 @@ const blob = (bytes: Buffer, at: number, length: number): readonly [bytes: Buffe
 }
 
 const integer = (text: string): number | bigint => {
-  if (!/^[+-]?\d+$/.test(text)) throw new Malformed(`no integer: ${text}`)
+  // Those of 64 bits have no more digits.
+  if (!/^[+-]?\d{1,19}$/.test(text)) throw new Malformed(`no integer: ${text}`)
   const value = BigInt(text)
   return Number.isSafeInteger(Number(value)) ? Number(value) : value
 }
 
 const double = (text: string): number => {
   const known: Record<string, number> = { inf: Infinity, "-inf": -Infinity, nan: NaN }
-  if (text in known) return known[text]
+  if (Object.hasOwn(known, text)) return known[text]
   if (!/^[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$/.test(text)) throw new Malformed(`no double: ${text}`)
   return Number(text)
 }
@@ -50,7 +57,7 @@ const double = (text: string): number => {
 const many = (bytes: Buffer, at: number, count: number): readonly [values: Array<unknown>, next: number] => {
   const values: Array<unknown> = []
   for (let i = 0; i < count; i++) {
-    const [value, next] = read(bytes, at)
+    const [value, next] = read(bytes, at, true)
     values.push(value)
     at = next
   }
@@ -63,7 +70,7 @@ const mapOf = (flat: ReadonlyArray<unknown>): Map<unknown, unknown> => {
   return map
 }
 
-const read = (bytes: Buffer, at: number): readonly [value: unknown, next: number] => {
+const read = (bytes: Buffer, at: number, isInside = false): readonly [value: unknown, next: number] => {
   if (at >= bytes.length) throw incomplete
   const type = String.fromCharCode(bytes[at])
   if (!"+-:$*_#,(!=%~|>".includes(type)) throw new Malformed(`no type: ${type}`)
@@ -76,6 +83,7 @@ const read = (bytes: Buffer, at: number): readonly [value: unknown, next: number
     case ":":
       return [integer(text), next]
     case "_":
+      if (text !== "") throw new Malformed(`no null: ${text}`)
       return [null, next]
     case "#":
       if (text !== "t" && text !== "f") throw new Malformed(`no boolean: ${text}`)
@@ -96,6 +104,7 @@ const read = (bytes: Buffer, at: number): readonly [value: unknown, next: number
     case "=": {
       const [content, end] = blob(bytes, next, length)
       const words = content.toString("utf8")
+      if (type === "=" && !/^[^]{3}:/.test(content.toString("latin1"))) throw new Malformed("no format")
       return [type === "$" ? words : type === "!" ? new Error(words) : words.slice(4), end]
     }
     case "%": {
@@ -103,8 +112,9 @@ const read = (bytes: Buffer, at: number): readonly [value: unknown, next: number
       return [mapOf(flat), end]
     }
     case "|":
-      return read(bytes, many(bytes, next, 2 * length)[1])
+      return read(bytes, many(bytes, next, 2 * length)[1], isInside)
     case ">": {
+      if (isInside) throw new Malformed("a push inside a value")
       const [elements, end] = many(bytes, next, length)
       return [new Push(elements), end]
     }
