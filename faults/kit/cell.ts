@@ -55,10 +55,21 @@ export interface Outcome {
   readonly health: ReadonlyArray<string>
 }
 
-const timing = { command: 800, relaxed: 1000, connect: 500 } as const
+export const timing = { command: 800, relaxed: 1000, connect: 500 } as const
+
+/** The options of the clients. */
+export const options = {
+  credentials: { username: user.name, password: Redacted.make(user.password) },
+  clientName: "cell",
+  poolSize: 2,
+  maxReserved: 6,
+  commandTimeout: timing.command,
+  connectTimeout: timing.connect,
+  maintenance: { relaxedTimeout: timing.relaxed, postHandoffRelaxedDuration: timing.relaxed, logLevel: "Error" }
+} as const
 
 /** What a call may take: in a window that closes it has its own time again from there. */
-const allowed = (isHandoff: boolean): number => isHandoff ? timing.relaxed + timing.command : timing.command
+export const allowed = (isHandoff: boolean): number => isHandoff ? timing.relaxed + timing.command : timing.command
 
 /** Seconds that a move is announced for: longer than any fault of an endpoint lasts. */
 const announced = 4
@@ -66,7 +77,7 @@ const announced = 4
 /** The patience with what has to come and has no deadline, in milliseconds. */
 const patience = 15_000
 
-const until = (holds: Effect.Effect<boolean>): Effect.Effect<boolean> =>
+export const until = (holds: Effect.Effect<boolean>): Effect.Effect<boolean> =>
   Effect.gen(function*() {
     const end = performance.now() + patience
     while (!(yield* holds)) {
@@ -87,10 +98,10 @@ const unknownName = NodeSocket.fromDuplex(
   )
 )
 
-const configured = "cache.test"
+export const configured = "cache.test"
 
 /** Node's sockets; the name of the endpoint leads to one of the nodes. */
-const transport = (network: Network, name: World["name"]) =>
+export const transport = (network: Network, name: World["name"]) =>
   Layer.effect(
     Transport.Transport,
     Effect.map(Transport.Transport, (transport) =>
@@ -107,10 +118,10 @@ const transport = (network: Network, name: World["name"]) =>
       }))
   ).pipe(Layer.provide(NodeTransport.layer))
 
-const textsOf = (reply: unknown): ReadonlyArray<string> => Array.isArray(reply) ? reply.map(String) : []
+export const textsOf = (reply: unknown): ReadonlyArray<string> => Array.isArray(reply) ? reply.map(String) : []
 
 /** The fibers of the client that have begun and not ended. */
-const counting = () => {
+export const counting = () => {
   let alive = 0
   const metrics: Metric.FiberRuntimeMetricsService = {
     recordFiberStart: () => {
@@ -148,17 +159,7 @@ export const runCell = (program: string, fault: Fault, moment: Moment): Effect.E
     let isOver = false
     const fibers = counting()
     const scope = yield* Scope.fork(yield* Effect.scope)
-    const redis = yield* HitlessRedis.make({
-      host: configured,
-      port: network.ports[0],
-      credentials: { username: user.name, password: Redacted.make(user.password) },
-      clientName: "cell",
-      poolSize: 2,
-      maxReserved: 6,
-      commandTimeout: timing.command,
-      connectTimeout: timing.connect,
-      maintenance: { relaxedTimeout: timing.relaxed, postHandoffRelaxedDuration: timing.relaxed, logLevel: "Error" }
-    }).pipe(
+    const redis = yield* HitlessRedis.make({ host: configured, port: network.ports[0], ...options }).pipe(
       Effect.retry({ times: 5 }),
       Scope.provide(scope),
       Effect.provide(transport(network, name)),

@@ -62,7 +62,14 @@ export class Ledger {
   private blockingUnknown = 0
   private readonly published = new Map<number, number>()
   private readonly heard: Array<number | PubSub.Gap["why"]> = []
-  private last = 0
+  private last: number
+  private readonly now: () => number
+
+  /** `first` is below every number that it gives, and `now` counts milliseconds. */
+  constructor(now: () => number = () => performance.now(), first = 0) {
+    this.now = now
+    this.last = first
+  }
 
   /** A value that nobody else writes. */
   unique(): string {
@@ -79,9 +86,14 @@ export class Ledger {
     return ++this.last
   }
 
+  /** When a call begins that is told of with `took`. */
+  begin(): number {
+    return this.now()
+  }
+
   /** A call is over: it began at `began` and might take `allowed` milliseconds. */
   took(kind: Kind, began: number, allowed: number): void {
-    const took = performance.now() - began
+    const took = this.now() - began
     this.tallies[kind].calls++
     this.longest = Math.max(this.longest, took / allowed)
     this.over = Math.max(this.over, took - allowed)
@@ -108,7 +120,7 @@ export class Ledger {
 
   wrong(kind: Kind, what: string): void {
     if (this.wrongReads.length === 0) this.firstWrong = `${kind}: ${what}`
-    this.wrongReads.push(performance.now())
+    this.wrongReads.push(this.now())
   }
 
   receive(job: string): void {
@@ -116,7 +128,7 @@ export class Ledger {
   }
 
   publish(message: number): void {
-    this.published.set(message, performance.now())
+    this.published.set(message, this.now())
   }
 
   /** Whether it was published is not known. */

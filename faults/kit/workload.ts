@@ -22,6 +22,8 @@ export interface Options {
   readonly sharing: number
   /** Where jobs and messages come from: past the network, and to another server after a failover. */
   readonly source: () => Admin
+  /** Of how many milliseconds each pause is that is one as it comes. Default: 1. */
+  readonly pace?: number
 }
 
 /** How long commands wait on the server, in milliseconds. */
@@ -40,7 +42,7 @@ export interface Workload {
 export const startWorkload = (
   redis: Client,
   ledger: Ledger,
-  { allowed, sharing, source }: Options
+  { allowed, pace = 1, sharing, source }: Options
 ): Effect.Effect<Workload, never, Scope.Scope> =>
   Effect.gen(function*() {
     const state = { isWorking: true, isPaused: false, turn: 0 }
@@ -54,13 +56,13 @@ export const startWorkload = (
       time = allowed
     ) =>
       Effect.gen(function*() {
-        const began = performance.now()
+        const began = ledger.begin()
         const exit = yield* Effect.exit(effect)
         ledger.took(kind, began, time)
         if (Exit.isFailure(exit)) {
           if (Cause.hasInterruptsOnly(exit.cause)) return
           ledger.fail(kind, Cause.squash(exit.cause), ids)
-          yield* Effect.sleep("5 millis")
+          yield* Effect.sleep(5 * pace)
           return
         }
         const wrong = check(exit.value)
@@ -122,19 +124,19 @@ export const startWorkload = (
       Effect.gen(function*() {
         for (let number = 0; state.isWorking; number++) {
           if (!state.isPaused) yield* body(number)
-          yield* Effect.sleep(pause)
+          yield* Effect.sleep(pause * pace)
         }
       })
 
     const take = <A>(use: (own: HitlessRedis.Sender) => Effect.Effect<A>) =>
       Effect.scoped(Effect.gen(function*() {
-        const began = performance.now()
+        const began = ledger.begin()
         const own = yield* Effect.exit(redis.reserve)
         ledger.took("reserved", began, allowed)
         if (Exit.isSuccess(own)) yield* use(own.value)
         else {
           ledger.fail("reserved", Cause.squash(own.cause), [])
-          yield* Effect.sleep("5 millis")
+          yield* Effect.sleep(5 * pace)
         }
       }))
 
@@ -159,7 +161,7 @@ export const startWorkload = (
         if (Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)) return
         if (Exit.isFailure(exit)) ledger.fail("subscribing", Cause.squash(exit.cause), [])
         ledger.hear("lost")
-        yield* Effect.sleep("5 millis")
+        yield* Effect.sleep(5 * pace)
       }
     })
 
