@@ -112,11 +112,13 @@ const deliver = (node: Node, link: Link, frame: Uint8Array, type: string): void 
   switch (fault) {
     case "FIN inside a reply":
       had()
+      link.isDead = true
       link.down.end(half)
       link.up.destroy()
       return
     case "reset inside a reply":
       had()
+      link.isDead = true
       // A reset discards what was not sent yet.
       link.down.write(half, () => link.down.resetAndDestroy())
       link.up.destroy()
