@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
@@ -65,7 +66,7 @@ export const options = {
   maxReserved: 6,
   commandTimeout: timing.command,
   connectTimeout: timing.connect,
-  maintenance: { relaxedTimeout: timing.relaxed, postHandoffRelaxedDuration: timing.relaxed, logLevel: "Error" }
+  maintenance: { relaxedTimeout: timing.relaxed, postHandoffRelaxedDuration: timing.relaxed, logLevel: "Debug" }
 } as const
 
 /** What a call may take: in a window that closes it has its own time again from there. */
@@ -120,6 +121,12 @@ export const transport = (network: Network, name: World["name"]) =>
 
 export const textsOf = (reply: unknown): ReadonlyArray<string> => Array.isArray(reply) ? reply.map(String) : []
 
+/** What is logged, at every level, looked through for the password. */
+const listening = (secrets: Array<string>) =>
+  Logger.layer([Logger.map(Logger.formatJson, (line) => {
+    if (line.includes(user.password)) secrets.push(line)
+  })])
+
 /** The fibers of the client that have begun and not ended. */
 export const counting = () => {
   let alive = 0
@@ -158,13 +165,15 @@ export const runCell = (program: string, fault: Fault, moment: Moment): Effect.E
     // After a failover the other server holds the truth.
     let isOver = false
     const fibers = counting()
+    const secrets: Array<string> = []
     const scope = yield* Scope.fork(yield* Effect.scope)
     const redis = yield* HitlessRedis.make({ host: configured, port: network.ports[0], ...options }).pipe(
       Effect.retry({ times: 5 }),
       Scope.provide(scope),
       Effect.provide(transport(network, name)),
       Effect.provideService(Clock.Clock, steppedClock(yield* Clock.Clock, clock)),
-      Effect.provideService(References.MinimumLogLevel, "Fatal"),
+      Effect.provide(listening(secrets)),
+      Effect.provideService(References.MinimumLogLevel, "All"),
       Effect.provideService(Metric.FiberRuntimeMetrics, fibers.metrics)
     )
 
@@ -247,6 +256,9 @@ export const runCell = (program: string, fault: Fault, moment: Moment): Effect.E
     if (ledger.wrongReads.length > 0 && !mayBeWrong) {
       problems.push(`${ledger.wrongReads.length} replies of other commands, the first: ${ledger.firstWrong}`)
     }
+    const printed = ledger.failures.map(({ message }) => message)
+    const told = [...secrets, ...printed].find((text) => text.includes(user.password))
+    if (told !== undefined) problems.push(`tells the password: ${told.slice(0, 200)}`)
     // Where replies slip, so does what they say.
     if (fault.slips !== true) problems.push(...ledger.untrue)
     const failed = tallied(ledger.failures)
