@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import type { Outcome } from "./cell.ts"
+import { type Moment, moments, type Outcome } from "./cell.ts"
 
 const page = join(import.meta.dirname, "../../docs/reliability.md")
 
@@ -28,25 +28,53 @@ export const lineOf = (outcome: Outcome): string =>
     ...outcome.problems.map((problem) => `\n      ${problem}`)
   ].filter((part) => part !== "").join("  ")
 
-const head = `| Fault | When | Calls | Failed | Wrong replies | Longest | Back in | Health | Verdict |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |`
+/** The same, shorter: kinds by reason, and an asterisk where they may have run. */
+const byReason = ({ failed }: Outcome): string => {
+  const reasons = new Map<string, Array<string>>()
+  for (const [what, count] of failed) {
+    const [, kind, reason, may] = /^(\w+) (.*?)(, may have run)?$/.exec(what) ?? []
+    const key = may === undefined ? reason : `${reason}\\*`
+    reasons.set(key, [...reasons.get(key) ?? [], `${count} ${kind}`])
+  }
+  return Array.from(reasons, ([reason, kinds]) => `${reason}: ${kinds.join(", ")}`).join("; ") || "none"
+}
+
+const verdict = ({ problems, untrue, wrongReads }: Outcome): string =>
+  problems.length > 0
+    ? problems.join("; ")
+    : wrongReads === 0 && untrue.length === 0
+    ? "true"
+    : ["replies slipped", ...(wrongReads === 0 ? [] : [`${wrongReads} of others`]), ...untrue].join(", ")
+
+const titles: Record<Moment, string> = {
+  idle: "While nothing is under way",
+  loaded: "While everything is",
+  "old endpoint": "In a move, at the endpoint that is left",
+  target: "In a move, at the endpoint that it leads to"
+}
+
+const head = `| Fault | Failed | Longest | Back in | Health | Verdict |
+| --- | --- | --- | --- | --- | --- |`
 
 const row = (outcome: Outcome): string =>
   `| ${
     [
       outcome.fault,
-      outcome.moment,
-      outcome.calls,
-      failures(outcome),
-      outcome.wrongReads,
+      byReason(outcome),
       outcome.longest.toFixed(2),
       seconds(outcome.recovery),
       outcome.health.join(" → "),
-      outcome.problems.length === 0 ? "true" : outcome.problems.join("; ")
+      verdict(outcome)
     ].join(" | ")
   } |`
 
-const mark = { begin: "<!-- faults: written by `npm run faults -- --write` -->", end: "<!-- end of faults -->" }
+const tableOf = (outcomes: ReadonlyArray<Outcome>, moment: Moment): string =>
+  [`### ${titles[moment]}`, "", head, ...outcomes.filter((outcome) => outcome.moment === moment).map(row)].join("\n")
+
+const mark = {
+  begin: "<!-- dprint-ignore-start -->",
+  end: "<!-- dprint-ignore-end -->"
+}
 
 /** Writes the tables between the marks of the page. */
 export const writeTables = (server: string, outcomes: ReadonlyArray<Outcome>): Effect.Effect<void> =>
@@ -55,7 +83,12 @@ export const writeTables = (server: string, outcomes: ReadonlyArray<Outcome>): E
     const begin = text.indexOf(mark.begin)
     const end = text.indexOf(mark.end)
     if (begin < 0 || end < begin) throw new Error(`${page} has no place for the tables`)
-    const version = /v=([\d.]+)/.exec(spawnSync(server, ["--version"], { encoding: "utf8" }).stdout)?.[1]
-    const table = [`Redis ${version}, Node ${process.versions.node}.`, "", head, ...outcomes.map(row)].join("\n")
-    writeFileSync(page, `${text.slice(0, begin)}${mark.begin}\n\n${table}\n\n${text.slice(end)}`)
+    const [, product, version] =
+      /^(\w+).*?v=([\d.]+)/.exec(spawnSync(server, ["--version"], { encoding: "utf8" }).stdout) ?? []
+    const about = `${outcomes.length} cells on ${product} ${version} and Node ${process.versions.node}.`
+    const tables = moments.map((moment) => tableOf(outcomes, moment))
+    writeFileSync(
+      page,
+      `${text.slice(0, begin)}${mark.begin}\n\n${[about, ...tables].join("\n\n")}\n\n${text.slice(end)}`
+    )
   })

@@ -14,7 +14,7 @@ import * as Scope from "effect/Scope"
 import { HitlessRedis } from "hitless"
 import { MaintenanceClock, MaintenancePlan, Rehearsal, TestRedis } from "hitless/testing"
 import { monitorEventLoopDelay } from "node:perf_hooks"
-import { type Admin, makeAdmin } from "./admin.ts"
+import { type Admin, AdminError, makeAdmin } from "./admin.ts"
 import { allowed, configured, counting, options, textsOf, timing, transport, until } from "./cell.ts"
 import { type Fault, faults, steppedClock, type World } from "./faults.ts"
 import { randomOf } from "./fuzz.ts"
@@ -261,7 +261,10 @@ export const soakSimulated = (
         const time = yield* MaintenanceClock.MaintenanceClock
         const clock = yield* Clock.Clock
         const direct = yield* HitlessRedis.make({ host: past, poolSize: 1, maintenance: { mode: "disabled" } })
-        const admin: Admin = { send: (command, ...args) => direct.send(String(command), ...args) }
+        const admin: Admin = {
+          send: (command, ...args) =>
+            Effect.mapError(direct.send(String(command), ...args), ({ message }) => new AdminError({ message }))
+        }
         for (let i = 0; i < fixed; i++) yield* admin.send("SET", `fixed:${i}`, `value ${i}`)
         const now = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
         const ledger = new Ledger(now, hour * apart)
