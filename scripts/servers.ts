@@ -1,6 +1,6 @@
 /**
- * Runs the tests that need a real server on each server whose path is given, one after the other, and prints what passed. The
- * exit code is 1 where a test failed or could not run, and 2 without a path.
+ * Runs the tests that need a real server, and the faults, on each server whose path is given, one after the other, and prints
+ * what passed. The exit code is 1 where a test failed or could not run, and 2 without a path.
  *
  * `npm run test:servers -- /path/to/redis-server /path/to/valkey-server`
  */
@@ -37,8 +37,9 @@ const files = readdirSync(join(root, "test"))
   .map((file) => join("test", file))
   .filter((file) => /redisServer|keyspaceSuite/.test(readFileSync(join(root, file), "utf8")))
 
-/** The first line of a failure; a comparison says in the next two what it compared. */
-const brief = (message: string): string => message.split("\n").slice(0, 3).map((line) => `    ${line}`).join("\n")
+/** The first line of a failure, and the next two where a comparison says what it compared; without the stack. */
+const brief = (message: string): string =>
+  message.split("\n").filter((line) => !/^\s*(at |$)/.test(line)).slice(0, 3).map((line) => `    ${line}`).join("\n")
 
 const failuresOf = ({ testResults }: Report): ReadonlyArray<string> =>
   testResults.flatMap(({ assertionResults, message, name, status }) => {
@@ -79,7 +80,13 @@ const passes = (server: string, index: number): boolean => {
   const failures = failuresOf(report)
   say(`  ${report.numPassedTests} passed, ${failures.length} failed`)
   for (const failure of failures) say(`  ${failure}`)
-  return failures.length === 0
+  const faults = spawnSync(process.execPath, ["--conditions=hitless-source", "faults/main.ts"], {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, REDIS_SERVER: server }
+  })
+  say(`  the faults ${faults.status === 0 ? "pass" : "fail"}`)
+  return failures.length === 0 && faults.status === 0
 }
 
 const servers = process.argv.slice(2).map((path) => resolve(path))

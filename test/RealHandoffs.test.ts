@@ -68,7 +68,8 @@ const move = Effect.fnUntraced(function*(
   assert.deepStrictEqual(handoffs.filter(({ _tag }) => _tag === "Failed"), [])
 })
 
-describe("Through 20 moves before a real server", { timeout: 60_000 }, () => {
+// One after the other: each is as much as two cores carry.
+describe("Through 20 moves before a real server", { concurrent: false, timeout: 60_000 }, () => {
   for (const latency of [0, 100]) {
     it.live(`1,000 messages a second are heard once and in order, with nodes ${latency} ms away`, () =>
       Effect.gen(function*() {
@@ -322,7 +323,6 @@ describe("A move without a target before a real server", { timeout: 60_000 }, ()
     }).pipe(Effect.scoped))
 })
 
-// By itself: the others are as many as two cores carry at a time.
 describe("Streams through 20 moves before a real server", { timeout: 60_000, concurrent: false }, () => {
   it.live("4 consumers of a group are given each entry once, and scans miss nothing", () =>
     Effect.gen(function*() {
@@ -371,7 +371,6 @@ describe("Streams through 20 moves before a real server", { timeout: 60_000, con
     }).pipe(Effect.scoped))
 })
 
-// One at a time: what they promise is measured by the clock.
 describe("Through 20 moves before a real server, one after the other", { concurrent: false, timeout: 60_000 }, () => {
   it.live("a cache gives what it promises: never what was changed a second ago, and never an older value than before", () =>
     Effect.gen(function*() {
