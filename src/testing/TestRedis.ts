@@ -60,7 +60,7 @@ export interface Options {
   readonly nodes?: ReadonlyArray<string> | undefined
   /** Options of the client. Its address is the deployment's, so there is none to give. */
   readonly client?: Omit<ClientOptions, "url" | "host" | "port" | "path" | "tls"> | undefined
-  /** Options of the deployment: what it answers to a handshake, who may log in, and the scripts it knows. */
+  /** Options of the deployment: which Redis it is, what it answers to a handshake, who may log in, and its scripts. */
   readonly server?:
     | Omit<SimulatedRedis.Options, "listen" | "nodes" | "upstream" | "onEvent" | "onExecuted">
     | undefined
