@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import { type Config, type HitlessError, HitlessRedis } from "hitless"
 import { NodeHitlessRedis } from "hitless/node"
+import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import * as Net from "node:net"
 import { tmpdir } from "node:os"
@@ -58,7 +59,14 @@ export const start = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkSco
 /** Until then what was sent so far has been written. */
 export const flushed = Effect.promise(() => Promise.resolve())
 
-export const stall = (server: RedisServer) => Effect.sync(() => server.process.kill("SIGSTOP"))
+/** Stops the server, and is done when it does nothing any more: the signal alone can come after what is sent next. */
+export const stall = (server: RedisServer) =>
+  Effect.sync(() => {
+    server.process.kill("SIGSTOP")
+    while (
+      !execFileSync("ps", ["-o", "stat=", "-p", String(server.process.pid)], { encoding: "utf8" }).startsWith("T")
+    );
+  })
 
 export const resume = (server: RedisServer) => Effect.sync(() => server.process.kill("SIGCONT"))
 
