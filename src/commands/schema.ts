@@ -7,7 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaParser from "effect/SchemaParser"
-import { Unencodable } from "../internal/commands.ts"
+import { unencodable } from "../internal/commands.ts"
 import { describeIssue } from "../internal/schemaIssues.ts"
 import type { Arg } from "../Resp.ts"
 import type { Command, OneOrMore } from "./command.ts"
@@ -179,7 +179,7 @@ export const schema = <A, I>(schema: Schema.Codec<A, I>): Values<A> => {
   const encode = (value: A): Arg =>
     Result.getOrElse(
       toJson(value),
-      (issue) => new Unencodable(`is not what its schema says: ${describeIssue(issue)}`) as unknown as Arg
+      (issue) => unencodable(`is not what its schema says: ${describeIssue(issue)}`)
     )
 
   /** `place` is where in the key. */

@@ -205,13 +205,14 @@ const verdictOf = (command: string): Verdict => {
 export const refused = (command: string, detail: string): HitlessError =>
   new HitlessError({ reason: new CommandRefused({ command, detail, mayHaveExecuted: false }) })
 
-/** An argument that could not be made; what it is in is refused with `flaw`, which has no value in it. @internal */
-export class Unencodable {
-  readonly flaw: string
+/** By identity: a value can be anything, a proxy that throws whatever it is asked too. */
+const flaws = /* @__PURE__ */ new WeakMap<object, string>()
 
-  constructor(flaw: string) {
-    this.flaw = flaw
-  }
+/** An argument that could not be made; what it is in is refused with `flaw`, which has no value in it. @internal */
+export const unencodable = (flaw: string): Arg => {
+  const word = {}
+  flaws.set(word, flaw)
+  return word as Arg
 }
 
 const isReadable = (bytes: Uint8Array): boolean => {
@@ -236,7 +237,7 @@ export const flawOf = (word: unknown): string | undefined => {
       return undefined
     default:
       return tag.call(word) !== "Uint8Array"
-        ? word instanceof Unencodable ? word.flaw : "is no string, number, bigint or Uint8Array"
+        ? flaws.get(word as object) ?? "is no string, number, bigint or Uint8Array"
         : isReadable(word as Uint8Array)
         ? undefined
         : "is a Uint8Array whose memory is gone"
