@@ -373,9 +373,9 @@ describe("a server that is loading its data", () => {
         yield* redis.send("MSET", ...keys)
         yield* redis.send("SAVE")
       }))
-      // 500 keys with 1 ms each, and a look at the network after every KiB.
-      const slowly = ["--dir", dir, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"]
-      const redis = yield* connect(yield* startRedis({ port, args: slowly }))
+      // 500 keys with 5 ms each, and a look at the network after every KiB.
+      const slowly = ["--dir", dir, "--key-load-delay", "5000", "--loading-process-events-interval-bytes", "1024"]
+      const redis = yield* connect(yield* startRedis({ port, args: slowly }), { commandTimeout: "1 minute" })
       assert.strictEqual(yield* redis.send("STRLEN", "key:499"), 100)
       assert.match((yield* info(redis, "errorstats", "errorstat_LOADING"))!, /^count=[1-9]/)
     }))
