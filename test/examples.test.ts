@@ -204,6 +204,6 @@ describe("The examples", { concurrent: false, timeout: 60_000 }, () => {
         ([, , count]) => Number(count)
       )
       assert.deepStrictEqual(buckets, buckets.toSorted((one, other) => one - other))
-      assert.strictEqual(buckets.at(-1), 1)
+      assert.isAtLeast(buckets.at(-1) ?? 0, 1)
     }))
 })

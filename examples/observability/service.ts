@@ -19,10 +19,11 @@ import { createServer } from "node:http"
 
 // ----- the service -----
 
-/** What a service does with Redis: five fibers that count and read, and a mistake every few seconds. */
+/** What a service does with Redis: five fibers that count, and read through a cache, and a mistake every few seconds. */
 const work = Effect.gen(function*() {
   const redis = yield* HitlessRedis.HitlessRedis
-  const order = Effect.all([redis.run(Commands.incr("example:orders")), redis.run(Commands.get("example:orders"))])
+  const cache = yield* redis.cache({ capacity: 100, timeToLive: "1 minute" })
+  const order = Effect.all([redis.run(Commands.incr("example:orders")), cache.run(Commands.get("example:orders"))])
   const mistake = redis.run(Commands.lLen("example:orders"))
   // What fails is in the metrics, by its reason.
   const every = (what: typeof order | typeof mistake, pause: Duration.Input) =>

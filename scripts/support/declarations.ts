@@ -2,7 +2,7 @@
  * The declarations that the package would ship, emitted by the compiler, and which modules of them users can import.
  */
 import { spawnSync } from "node:child_process"
-import { globSync, readFileSync } from "node:fs"
+import { globSync, readFileSync, rmSync } from "node:fs"
 import { join, matchesGlob, resolve } from "node:path"
 
 const root = resolve(import.meta.dirname, "../..")
@@ -22,6 +22,8 @@ export const declarationsOf = (module: string): string => readFileSync(join(out,
 
 /** Emits the declarations, and gives the names of the modules that are open to users, barrels included. */
 export const emitDeclarations = (): ReadonlyArray<string> => {
+  // What the compiler once wrote for another state of the sources would be taken for this one's.
+  rmSync(out, { recursive: true, force: true })
   const emitted = spawnSync(
     join(root, "node_modules/.bin/tsc"),
     [
