@@ -202,11 +202,17 @@ const accept = (node: Node, down: Net.Socket): void => {
   })
 }
 
+/** Another process may have the port for a moment, for a connection of its own. */
+const listenAgain = (node: Node): void => {
+  node.server.once("error", () => setTimeout(() => listenAgain(node), 20))
+  node.server.listen(node.port, "127.0.0.1", () => node.server.removeAllListeners("error"))
+}
+
 const begin = (node: Node, fault: NetworkFault | undefined): void => {
   const before = node.fault
   node.fault = fault
   node.faults++
-  if (before === "refuse") node.server.listen(node.port, "127.0.0.1")
+  if (before === "refuse") listenAgain(node)
   if (before === "partition" || before === "silence") {
     for (const link of node.links) if (link.up.destroyed) link.down.destroy()
   }
