@@ -73,6 +73,8 @@ const mapOf = (flat: ReadonlyArray<unknown>): Map<unknown, unknown> => {
 const read = (bytes: Buffer, at: number, isInside = false): readonly [value: unknown, next: number] => {
   if (at >= bytes.length) throw incomplete
   const type = String.fromCharCode(bytes[at])
+  // The end of what is streamed, which is not read here, is refused when its line is over.
+  if (type === ".") line(bytes, at + 1)
   if (!"+-:$*_#,(!=%~|>".includes(type)) throw new Malformed(`no type: ${type}`)
   const [text, next] = line(bytes, at + 1)
   switch (type) {
@@ -105,7 +107,7 @@ const read = (bytes: Buffer, at: number, isInside = false): readonly [value: unk
       const [content, end] = blob(bytes, next, length)
       const words = content.toString("utf8")
       if (type === "=" && !/^[^]{3}:/.test(content.toString("latin1"))) throw new Malformed("no format")
-      return [type === "$" ? words : type === "!" ? new Error(words) : words.slice(4), end]
+      return [type === "$" ? words : type === "!" ? new Error(words) : content.toString("utf8", 4), end]
     }
     case "%": {
       const [flat, end] = many(bytes, next, 2 * length)
