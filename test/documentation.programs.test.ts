@@ -79,7 +79,9 @@ describe("The programs of the pages", { timeout: 60_000 }, () => {
     Effect.gen(function*() {
       const { exported, redis } = yield* setUp("docs/migrating.md")
       yield* redis.run(Commands.rPush("jobs", "job"))
-      const programs = exported.flatMap(({ program }) => program === undefined ? [] : [program as Effect.Effect<unknown>])
+      const programs = exported.flatMap(({ program }) =>
+        program === undefined ? [] : [program as Effect.Effect<unknown>]
+      )
       const results = yield* Effect.forEach(programs, (program) => program)
       assert.deepEqual(results, [
         { visits: 2, name: Result.succeed(null), member: Result.succeed(0) },
