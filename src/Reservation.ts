@@ -560,7 +560,7 @@ export class Reservations {
               : Effect.succeed(reply)
         )
       })
-      return Effect.onError(next, () => Effect.sync(() => lease.disarm()))
+      return next
     })
   }
 
@@ -578,7 +578,10 @@ export class Reservations {
         // It is queued, and does not wait.
         lease.isInMulti
           ? calls.request("command", words, undefined, bytes, grace, command)
-          : this.blockOn(lease, words, bytes, grace, command)
+          : Effect.onError(
+            this.blockOn(lease, words, bytes, grace, command),
+            () => Effect.sync(() => lease.disarm())
+          )
     })
     return {
       ...calls,

@@ -252,3 +252,21 @@ describe("an outage", () => {
     }).pipe(rehearse)
   })
 })
+
+describe("a command that waits and is given up", () => {
+  it.live("is no loss to tell of: its connection was its own", () => {
+    const collector = collecting()
+    return Effect.gen(function*() {
+      const deployment = yield* deploy(["a"])
+      const endpoint = deployment.endpoint("a")
+      const port = endpoint._tag === "Tcp" ? endpoint.port : 0
+      const redis = yield* HitlessRedis.make({ host: "127.0.0.1", port, poolSize: 1 }).pipe(
+        Effect.provide(NodeTransport.layer)
+      )
+      for (let i = 0; i < 3; i++) yield* Effect.timeoutOption(redis.send("BLPOP", "list", 0), "20 millis")
+      yield* waitUntil(Effect.map(deployment.connections("a"), (count) => count === 1))
+      assert.strictEqual(yield* redis.send("PING"), "PONG")
+      assert.deepStrictEqual(collector.messages(), [])
+    }).pipe(Effect.scoped, Effect.provide(collector.layer))
+  })
+})
