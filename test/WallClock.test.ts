@@ -12,6 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { HitlessRedis } from "hitless"
 import { NodeTransport } from "hitless/node"
+import { SimulatedRedis } from "hitless/testing/SimulatedRedis"
 import { monotonicClock } from "../src/internal/elapsed.ts"
 import { waitUntil } from "./support/deployment.ts"
 import { rawServer } from "./support/rawServer.ts"
@@ -130,6 +131,21 @@ describe("a time of day that is set back during maintenance", () => {
     }).pipe(rehearse({
       maintenance: { handoffTimeout: "250 millis", maxHandoffRetries: 0, circuitBreaker: { failures: 1 } }
     })))
+
+  it.effect("moves no entry of the simulated deployment's log", () =>
+    Effect.gen(function*() {
+      yield* begin(
+        { step: "stall", at: "1 second", node: "b", duration: "1 second" },
+        { step: "stall", at: "3 seconds", node: "c", duration: "1 second" }
+      )
+      yield* advance("2 seconds")
+      yield* TestClock.setTime(-hour)
+      yield* advance("2 seconds")
+      const { log } = yield* SimulatedRedis
+      const stalls = (yield* log).flatMap(({ at, event, node }) => event._tag === "Stalled" ? [{ node, at }] : [])
+      const first = stalls[0]?.at ?? Number.NaN
+      assert.deepStrictEqual(stalls, [{ node: "b", at: first }, { node: "c", at: first + 2000 }])
+    }).pipe(rehearse()))
 
   it.effect("lets a command wait no longer", () =>
     Effect.gen(function*() {

@@ -126,10 +126,16 @@ export const rehearse = Effect.fnUntraced(function*(options: RehearsalOptions) {
   const log = new CommandLog()
   const spans: Array<Span> = []
   const marks: Array<Mark> = []
-  const wallClock = clock.currentTimeMillisUnsafe()
   const startedAt = Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const elapsed = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6 - startedAt
-  const workload = Workload.make({ redis, clock, startedAt, log, seed, prefix: `hitless:demo:${wallClock}:${mode}:` })
+  const workload = Workload.make({
+    redis,
+    clock,
+    startedAt,
+    log,
+    seed,
+    prefix: `hitless:demo:${clock.currentTimeMillisUnsafe()}:${mode}:`
+  })
   const length = seconds * 1000
 
   yield* Effect.addFinalizer(() => Effect.ignore(ask("DEL", workload.keys)))
@@ -143,7 +149,7 @@ export const rehearse = Effect.fnUntraced(function*(options: RehearsalOptions) {
   )
   let seen = 0
   const collect = Effect.map(deployment.nodes.log, (events) => {
-    for (const event of events.slice(seen)) marks.push(...happened(event, event.at - wallClock))
+    for (const event of events.slice(seen)) marks.push(...happened(event, event.at - startedAt))
     seen = events.length
   })
 

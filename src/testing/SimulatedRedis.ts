@@ -230,7 +230,8 @@ export type Event =
   | { readonly _tag: "Accepting" }
 
 /**
- * An event with the clock's milliseconds and the node it happened at.
+ * An event with the node it happened at and when: milliseconds of the clock's monotonic reading, which a clock that is
+ * set does not move.
  *
  * @category models
  * @since 0.1.0
@@ -357,12 +358,11 @@ const toMillis = (time: Duration.Input): number => Duration.toMillis(Duration.fr
 export const make = Effect.fnUntraced(
   function*(options: Options): Effect.fn.Return<SimulatedRedis, SocketServer.SocketServerError, Scope.Scope> {
     const clock = yield* Clock.Clock
-    // Keys expire by the time of day, as on a real server; stalls and refusals last as long as they are told to.
-    const wall = () => clock.currentTimeMillisUnsafe()
     const now = () => monotonicMillis(clock)
     const runFork = Effect.runForkWith(yield* Effect.context())
     const deployment = makeDeployment({
-      now: wall,
+      // Keys expire by the time of day, as on a real server; all else goes by time that passes.
+      now: () => clock.currentTimeMillisUnsafe(),
       hello: options.hello ?? "resp3",
       version: options.version ?? "8.0",
       users: new Map(Object.entries(options.users ?? {})),
@@ -377,7 +377,7 @@ export const make = Effect.fnUntraced(
     let lastCompletion: Announced | undefined
 
     const note = (node: NodeState, event: Event): void => {
-      const entry: LogEntry = { at: wall(), node: node.name, event }
+      const entry: LogEntry = { at: now(), node: node.name, event }
       log.push(entry)
       options.onEvent?.(entry)
     }
