@@ -7,14 +7,25 @@ import type * as Scope from "effect/Scope"
 import type { ChildProcess } from "node:child_process"
 import * as Net from "node:net"
 
-/** A port that was free a moment ago. */
-export const freePort: Effect.Effect<number> = Effect.callback((resume) => {
-  const server = Net.createServer()
-  server.listen(0, "127.0.0.1", () => {
-    const { port } = server.address() as Net.AddressInfo
-    server.close(() => resume(Effect.succeed(port)))
+// A port that the system hands out may go to any connection of another test before its server is there. Those that it
+// never hands out by itself begin at 10000; each process of a run takes from 2,000 of them, in turn.
+const share = 2000
+const first = 10_000 + (Number(process.env.VITEST_POOL_ID ?? 0) % 10) * share
+let taken = Math.floor(Math.random() * share)
+
+/** Fails where the port is in use. */
+const listening = (port: number): Effect.Effect<number, Error> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer()
+    server.once("error", (error) => resume(Effect.fail(error)))
+    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
   })
-})
+
+/** A port that nobody has, and that no other test of the run is given. */
+export const freePort: Effect.Effect<number> = Effect.suspend(() => listening(first + taken++ % share)).pipe(
+  Effect.retry(Schedule.recurs(share)),
+  Effect.orDie
+)
 
 const accepts = (socketPath: string): Effect.Effect<void, Error> =>
   Effect.callback((resume) => {
