@@ -12,7 +12,8 @@
  * `transition`. Replies come in the order of requests, so the queue of written requests is the whole bookkeeping, and
  * one alarm on the earliest deadline serves them all. An interrupted or timed-out request keeps its place there, and
  * its reply is dropped; one that was not written yet is never written. Of a transaction `MULTI` is written first, and
- * nothing else until it is accepted. That replies are in step with requests is proven now and then, with an `ECHO`.
+ * nothing else until it is accepted. That replies are in step with requests is proven by an `ECHO`, at the end of the
+ * handshake and now and then.
  *
  * The scope given to `connect` owns the socket and the reader; closing it closes the connection. This module never
  * chooses an endpoint, never retries a request and never acts on a notification.
@@ -118,8 +119,8 @@ export const isLegal = (from: State, to: State): boolean => legal[from].includes
  * @since 0.1.0
  */
 export interface Owner {
-  /** Whether commands of many share it, so that none can leave a transaction open in which a probe would be queued. */
-  readonly isShared: boolean
+  /** Whether an `ECHO` may go among its commands now: none of them has opened a transaction, in which it would be queued. */
+  readonly mayProve: boolean
   /** What has to be told to a connection before it serves, beside what the configuration says. */
   readonly restored: ReadonlyArray<Words>
   /** Whether the blobs of pushes, and of replies that no request owns, are `Uint8Array`s. */
@@ -231,7 +232,7 @@ export class Connection {
   /** What it was told beside what the configuration says. */
   readonly restored: ReadonlyArray<Words>
   /** What the peer has shown of itself: the handshake's end, and what it answered when it was asked again. */
-  peer: Established = { greeting: "hello", knowsHello: false, support: { _tag: "Unknown" } }
+  peer: Established = { greeting: "hello", support: { _tag: "Unknown" } }
   /** What it is logged in with, as it was given. */
   credentials: Credentials | undefined
   /** Cuts the passwords that were sent on this connection out of what the peer says. */
@@ -490,11 +491,10 @@ export class Connection {
     this.firstBytes = undefined
     this.protocol = protocolOf(peer.greeting)
     this.transition("Ready")
-    if (this.owner.isShared && peer.knowsHello) this.alignment.begin(monotonicMillis(this.clock))
   }
 
-  /** @internal Sends commands for the connection itself; error replies are values. */
-  exchange(batch: ReadonlyArray<Words>): Effect.Effect<Exchanged> {
+  /** @internal Sends commands for the connection itself, and an `ECHO` behind them that proves the order of their replies. */
+  exchange(batch: ReadonlyArray<Words>, isProven: boolean): Effect.Effect<Exchanged> {
     return Effect.callback((resume) => {
       const end = (replies: ReadonlyArray<unknown>) => {
         const { end, hungUp, refusal } = this
@@ -505,9 +505,9 @@ export class Connection {
       // The peer may have hung up while the credentials were fetched, and then neither a reply nor a close will come.
       if (this.end !== undefined) return end([])
       const ended = () => end(request.replies ?? [])
-      const request = own(batch[0], batch, Infinity, 0, ended)
+      const request = own(batch[0], batch, Infinity, 0, isProven ? () => {} : ended)
       this.send(request)
-      return request
+      if (isProven) this.send(this.alignment.ask(monotonicMillis(this.clock), Infinity, ended))
     })
   }
 
@@ -608,7 +608,8 @@ export class Connection {
     if (this.life === "Closed" || this.writing) return
     if (this.written.length === 0) this.owesSince = monotonicMillis(this.clock)
     let dropped = false
-    if (this.alignment.dueAt === -Infinity && this.opening === undefined && this.life === "Ready") {
+    const { dueAt } = this.alignment
+    if (dueAt === -Infinity && this.opening === undefined && this.life === "Ready" && this.owner.mayProve) {
       this.prove(monotonicMillis(this.clock), this.waiting.peek())
     }
     while (this.opening === undefined && this.encoder.pendingBytes < mostPerWrite) {
@@ -642,7 +643,7 @@ export class Connection {
 
   /** Encodes a request, or the beginning of a transaction; `false` when that is not possible. */
   private put(request: Request): boolean {
-    if (request.startedAt >= this.alignment.dueAt) this.prove(request.startedAt, request)
+    if (request.startedAt >= this.alignment.dueAt && this.owner.mayProve) this.prove(request.startedAt, request)
     if (request.batch !== undefined) return this.putBatch(request, request.batch)
     if (!this.encode(request, 0, 1)) return false
     this.written.push(request)
@@ -723,11 +724,13 @@ export class Connection {
     const isAnswer = request === this.alignment.probe
     const slip = this.alignment.slipIn(request, value)
     if (slip !== undefined) {
-      this.violate(`${slip}; something between the client and the server loses replies or adds some`)
+      const consequence = this.life === "Connecting" ? "" : ", and commands may have been given each other's answers"
+      this.violate(`${slip}${consequence}; something between the client and the server loses replies or adds some`)
       return true
     }
     if (!isAnswer) return false
     this.written.shift()
+    request.succeed(value)
     if (this.life === "Draining") this.closeIfDrained()
     return true
   }
@@ -890,10 +893,11 @@ const own = (
  *
  * **Details**
  *
- * `HELLO 3` with credentials and name, `SELECT`, `CLIENT SETINFO` (errors ignored), `CLIENT MAINT_NOTIFICATIONS` last.
- * Where the peer refuses `HELLO` and notifications are not required, the same connection goes on in RESP2; one that hangs
- * up on it is dialled once more and told the bare words. The surrounding scope owns the connection; a dial that fails,
- * times out or is interrupted at any byte leaves nothing open.
+ * `HELLO 3` with credentials and name, `SELECT`, `CLIENT SETINFO` (errors ignored), `CLIENT MAINT_NOTIFICATIONS`, and an
+ * `ECHO` that shows whether each was given its own answer. Where the peer refuses `HELLO` and notifications are not
+ * required, the same connection goes on in RESP2; one that hangs up on it is dialled once more and told the bare words,
+ * without `ECHO`. The surrounding scope owns the connection; a dial that fails, times out or is interrupted at any byte
+ * leaves nothing open.
  *
  * Fails with `ConnectFailed`, `AuthenticationFailed`, `MaintenanceRefused` or `ProtocolViolation`.
  *
@@ -983,7 +987,7 @@ const open = Effect.fnUntraced(function*(
     for (const words of restored) if (words[0] === "AUTH") connection.hide(words)
     const session = { credentials, ask: yield* options.ask(connection.peerAddress), clientName, database, restored }
     const terms = { session, required, address, protocol: greetings.protocol, scrub: connection.scrub }
-    const established = yield* shakeHands((batch) => connection.exchange(batch), first, terms)
+    const established = yield* shakeHands((batch, isProven) => connection.exchange(batch, isProven), first, terms)
     greetings.learn(address, established, monotonicMillis(clock))
     connection.ready(established)
     return connection

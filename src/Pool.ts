@@ -86,7 +86,7 @@ let lastId = 0
  * becomes of its connection, so none waits for another chance while others go on.
  */
 interface Options
-  extends Pick<Tenant, "kind" | "restore" | "restored" | "stays" | "survives" | "isItsUsers" | "onPush">
+  extends Pick<Tenant, "kind" | "restore" | "restored" | "stays" | "survives" | "isItsUsers" | "mayProve" | "onPush">
 {
   readonly size: number
   /** The number of its first slot among those of its kind. Default: 0. */

@@ -85,6 +85,8 @@ class SessionState {
   private isWatching = false
   /** It has state that is not known, or cannot be told to another. */
   private isUnknown = false
+  /** It has had a command that concerns the next alone, and there may be more. */
+  private isParticular = false
   /** What was lost with a connection: until its end nothing of it may run. */
   private lost: "transaction" | "watches" | undefined
 
@@ -96,6 +98,11 @@ class SessionState {
   /** Whether what is sent may be queued in its transaction, or it logs in by itself. */
   get isItsUsers(): boolean {
     return this.isInMulti || this.isUnknown || this.isChanging || this.byKey.has("AUTH")
+  }
+
+  /** Whether an `ECHO` of the client's own would be answered at once, and not be the next command for one before it. */
+  get mayProve(): boolean {
+    return !this.isInMulti && !this.isUnknown && !this.isParticular
   }
 
   /** Whether it is as it was when it was made, so that anybody can have it. */
@@ -127,6 +134,7 @@ class SessionState {
     const changes: Array<Change> = []
     for (const words of batch) {
       const name = statefulName(words)
+      if (name !== undefined && passing.has(name)) this.isParticular = true
       if (name === undefined || passing.has(name)) continue
       const change: Change = { name, words, isQueued: this.isInMulti && !isTransaction, isLost: false }
       if (isTransaction) {
@@ -255,6 +263,7 @@ export class Lease {
         return survives
       },
       isItsUsers: () => this.state.isItsUsers,
+      mayProve: () => this.state.mayProve,
       mayResend: () => this.state.mayResend,
       onSettled: (request, exit) => {
         runtime.observed?.(request, exit)

@@ -8,22 +8,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
-import * as Redis from "effect/persistence/Redis"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { type Config, Endpoint, type HitlessError, HitlessRedis } from "hitless"
-import { NodeHitlessRedis, NodeTransport } from "hitless/node"
+import { NodeTransport } from "hitless/node"
 import * as Net from "node:net"
 import { CurrentObserver } from "../src/internal/observer.ts"
 import { busyAt } from "../src/Pool.ts"
 import { FrameCutter } from "../src/testing/server/frames.ts"
 import { connect as connectNode, deploy, waitUntil } from "./support/deployment.ts"
-import { answerHandshake, rawServer } from "./support/rawServer.ts"
+import { answerHandshake, provesHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis as startLive } from "./support/redisServer.ts"
 
 /** What fails on purpose is not logged. */
@@ -69,8 +67,8 @@ const holding = Effect.fnUntraced(function*(
   handshake: (words: ReadonlyArray<string>) => string | undefined = answerHandshake
 ) {
   const asked: Array<ReadonlyArray<string>> = []
-  const server = yield* rawServer((words) => {
-    const answer = isProbe(words) ? undefined : handshake(words)
+  const server = yield* rawServer((words, connection) => {
+    const answer = isProbe(words) && !provesHandshake(words, connection) ? undefined : handshake(words)
     if (answer === undefined) asked.push(words)
     return answer
   })
@@ -89,6 +87,14 @@ const holding = Effect.fnUntraced(function*(
 })
 
 type Held = Effect.Success<ReturnType<typeof holding>>
+
+/** Lets time pass until it holds: a wait may begin after any of it. */
+const passes = Effect.fnUntraced(function*(condition: () => boolean) {
+  while (!condition()) {
+    yield* TestClock.adjust("100 millis")
+    yield* TestClock.withLive(Effect.sleep("1 milli"))
+  }
+})
 
 /** A `GET` whose answer is to come, begun after a second, and so with a probe before it. */
 const getBehindProbe = Effect.fnUntraced(function*({ asked, probes, redis }: Held) {
@@ -302,6 +308,23 @@ describe("after a command that timed out", () => {
       yield* holds(() => held.server.closed.length === 1)
     }))
 
+  it.effect("so it is on a reserved connection, which is replaced and goes on", () =>
+    Effect.gen(function*() {
+      const held = yield* holding()
+      const own = yield* held.redis.reserve
+      const lost = yield* start(within("100 millis")(Effect.flip(own.send("GET", "lost"))))
+      yield* holds(() => held.asked.length === 1)
+      yield* TestClock.adjust("100 millis")
+      assert.strictEqual((yield* Fiber.join(lost)).reason._tag, "CommandTimeout")
+      yield* holds(() => held.probes() === 1)
+      yield* held.reply(`+${held.nonce()}`)
+      yield* holds(() => held.server.closed.length === 1)
+      const next = yield* start(own.send("GET", "next"))
+      yield* passes(() => held.names().filter((name) => name === "GET").length === 2)
+      yield* held.reply("+next")
+      assert.strictEqual(yield* Fiber.join(next), "next")
+    }))
+
   it.effect("nothing happens where its reply was late", () =>
     Effect.gen(function*() {
       const held = yield* holding()
@@ -451,19 +474,19 @@ describe("a probe", () => {
       assert.strictEqual(held.probes(), 1)
     }))
 
-  it.effect("is not asked of a peer that knows no HELLO, however old its last command is", () =>
+  it.effect("is asked of every peer that answered that of the handshake, whatever it speaks", () =>
     Effect.gen(function*() {
-      const withoutHello = (words: ReadonlyArray<string>) =>
-        words[0] === "HELLO"
-          ? "-ERR unknown command 'HELLO'\r\n"
-          : words[0] === "CLIENT" || words[0] === "PING"
-          ? "+PONG\r\n"
-          : undefined
       type Handshake = (words: ReadonlyArray<string>) => string | undefined
+      const refusing = (...refused: ReadonlyArray<string>): Handshake => (words) =>
+        refused.includes(words[0]!)
+          ? `-ERR unknown command '${words[0]}'\r\n`
+          : answerHandshake(words) ?? (words[0] === "PING" ? "+PONG\r\n" : undefined)
       const cases: ReadonlyArray<readonly [Config.Options, Handshake, number]> = [
-        [{}, withoutHello, 0],
-        [{ protocol: 2 }, withoutHello, 0],
-        [{}, (words) => words[0] === "HELLO" ? "-NOPROTO unsupported protocol version\r\n" : withoutHello(words), 1]
+        [{}, answerHandshake, 1],
+        [{}, refusing("HELLO"), 1],
+        [{ protocol: 2 }, refusing("HELLO"), 1],
+        [{}, refusing("ECHO"), 0],
+        [{}, refusing("HELLO", "ECHO"), 0]
       ]
       for (const [options, handshake, probes] of cases) {
         const held = yield* holding(options, handshake)
@@ -477,32 +500,40 @@ describe("a probe", () => {
       }
     }))
 
-  it.effect("is not asked on a connection of one's own, where MULTI may be open", () =>
+  it.effect("goes among the commands of a reserved connection, but not into its MULTI, nor behind CLIENT CACHING", () =>
     Effect.gen(function*() {
       const asked: Array<string> = []
-      const server = yield* rawServer((words) => {
-        asked.push(words[0]!)
-        return isProbe(words) ? "-ERR not asked for\r\n" : answerHandshake(words) ?? "+OK\r\n"
+      const server = yield* rawServer((words, connection) => {
+        if (!provesHandshake(words, connection)) asked.push(words[0]!)
+        return words[0] === "MULTI" || words[1] === "CACHING" ? "+OK\r\n" : answerHandshake(words) ?? "+value\r\n"
       })
-      const reserved = yield* Layer.build(
-        NodeHitlessRedis.layer({ host: "127.0.0.1", port: server.port, poolSize: 1, maintenance })
-      ).pipe(
-        Effect.flatMap((context) => Effect.provide(Redis.Redis, context)),
-        Effect.flatMap(({ reserve }) => reserve)
+      const redis = yield* connect(server.port)
+      const own = yield* redis.reserve
+      asked.length = 0
+      const later = (...words: readonly [string, ...Array<string>]) =>
+        Effect.andThen(TestClock.adjust("5 seconds"), own.send(...words))
+      yield* later("GET", "a")
+      yield* later("WATCH", "a")
+      yield* later("MULTI")
+      yield* later("GET", "a")
+      yield* later("EXEC")
+      yield* later("GET", "b")
+      yield* later("CLIENT", "CACHING", "YES")
+      yield* later("GET", "c")
+      assert.deepStrictEqual(
+        asked,
+        ["ECHO", "GET", "ECHO", "WATCH", "MULTI", "GET", "EXEC", "ECHO", "GET", "CLIENT", "GET"]
       )
-      for (let i = 0; i < 3; i++) {
-        yield* TestClock.adjust("5 seconds")
-        assert.strictEqual(yield* reserved.send("GET", "key"), "OK")
-      }
-      assert.notInclude(asked, "ECHO")
+      assert.strictEqual(server.closed.length, 0)
     }))
 
   it.effect("does not hide that a command ends the connections which carry it", () =>
     Effect.gen(function*() {
       const held: Array<() => void> = []
       let asked = 0
-      const server = yield* rawServer((words, { socket }) => {
-        if (isProbe(words)) return undefined
+      const server = yield* rawServer((words, connection) => {
+        const { socket } = connection
+        if (isProbe(words) && !provesHandshake(words, connection)) return undefined
         if (words[0] === "HOLD") held.push(() => socket.write("+OK\r\n"))
         if (words[0] === "GET") {
           asked++
@@ -526,6 +557,109 @@ describe("a probe", () => {
       yield* holds(() => asked === 2)
       assert.include((yield* Fiber.join(poison)).message, "not sent a third time")
       assert.strictEqual(asked, 2)
+    }))
+})
+
+// ----- handshakes -----
+
+describe("the end of a handshake", () => {
+  type Answer = Parameters<typeof rawServer>[0]
+
+  /** Serves, and knows no `HELLO`. */
+  const old: Answer = (words) => words[0] === "HELLO" ? "-ERR unknown command 'HELLO'\r\n" : answerHandshake(words)
+
+  /** Answers nobody before `AUTH`. */
+  const guarded = (): Answer => {
+    const known = new Set<number>()
+    return (words, { id }) => {
+      if (words[0] === "AUTH") known.add(id)
+      return known.has(id) ? answerHandshake(words) : "-NOAUTH Authentication required.\r\n"
+    }
+  }
+
+  /** What each leads to, and how many replies it takes. */
+  const greetings: Readonly<Record<string, readonly [number, Config.Options, () => Answer]>> = {
+    "with HELLO": [6, { clientName: "app", database: 2 }, () => answerHandshake],
+    "with AUTH before HELLO": [11, { credentials: { password: Redacted.make("password") } }, guarded],
+    "without HELLO": [10, { clientName: "app" }, () => old],
+    "in RESP2": [5, { protocol: 2, database: 1 }, () => old]
+  }
+
+  /** Which replies are not missed but waited for: an echo, and those before one that is answered with an error. */
+  const unproven: Readonly<Record<string, ReadonlyArray<number>>> = {
+    "with HELLO": [5],
+    "with AUTH before HELLO": [0, 1, 2, 3, 4, 10],
+    "without HELLO": [4, 9],
+    "in RESP2": [4]
+  }
+
+  /** A client of a server that sends one reply of its first connection so many times. */
+  const slipping = Effect.fnUntraced(function*(options: Config.Options, answer: Answer, at: number, times: number) {
+    let replies = 0
+    const server = yield* rawServer((words, connection) => {
+      const reply = answer(words, connection) ?? `+${words[1]}\r\n`
+      return connection.id === 1 && replies++ === at ? reply.repeat(times) : reply
+    })
+    const client = yield* start(
+      Effect.result(Effect.catchTag(connect(server.port, options), "HitlessConfigError", Effect.die))
+    )
+    return { server, client, replies: () => replies }
+  })
+
+  for (const [how, [count, options, answer]] of Object.entries(greetings)) {
+    it.effect(`is where the replies of one ${how} are proven to be its own`, () =>
+      Effect.gen(function*() {
+        const { client, replies } = yield* slipping(options, answer(), -1, 1)
+        const redis = Result.getOrThrow(yield* Fiber.join(client))
+        assert.strictEqual(replies(), count)
+        assert.strictEqual(yield* redis.send("GET", "key"), "key")
+      }))
+
+    for (let at = 0; at < count; at++) {
+      it.effect(`shows that reply ${at} of one ${how} is missing`, () =>
+        Effect.gen(function*() {
+          const { client, server } = yield* slipping(options, answer(), at, 0)
+          yield* passes(() => client.pollUnsafe() !== undefined)
+          const { reason } = failure(yield* Fiber.join(client))
+          if (reason._tag === "ConnectFailed") assert.strictEqual(reason.kind, "TimedOut")
+          else if (reason._tag !== "ProtocolViolation") assert.fail(reason.message)
+          else {
+            assert.include(reason.detail, "ECHO")
+            assert.notInclude(reason.detail, "commands may")
+            assert.isFalse(reason.mayHaveExecuted)
+            assert.notInclude(reason.message, "hitless-")
+          }
+          const isNever = unproven[how]!.includes(at)
+          assert.strictEqual(reason._tag, isNever ? "ConnectFailed" : "ProtocolViolation")
+          yield* holds(() => server.closed.length === 1)
+        }))
+
+      it.effect(`shows that reply ${at} of one ${how} came twice`, () =>
+        Effect.gen(function*() {
+          const { client, server } = yield* slipping(options, answer(), at, 2)
+          const result = yield* Fiber.join(client)
+          if (Result.isFailure(result)) assert.strictEqual(failure(result).reason._tag, "ProtocolViolation")
+          else {
+            // It came when nothing was asked, and is nobody's answer.
+            assert.include(unproven[how], at)
+            const read = yield* start(result.success.send("GET", "key"))
+            yield* passes(() => read.pollUnsafe() !== undefined)
+            assert.strictEqual(yield* Fiber.join(read), "key")
+          }
+          if (Result.isFailure(result) || at === count - 1) yield* holds(() => server.closed.length === 1)
+        }))
+    }
+  }
+
+  it.effect("is the probe's, and what it is answered a second time no command's", () =>
+    Effect.gen(function*() {
+      const held = yield* holding()
+      const first = yield* start(Effect.result(held.redis.send("GET", "key")))
+      const behind = yield* getBehindProbe(held)
+      const echo = `+${held.nonce()}`
+      yield* held.reply("+value", echo, echo)
+      assert.deepStrictEqual(yield* Fiber.join(first), Result.succeed("value"))
+      violation(failure(yield* Fiber.join(behind)))
     }))
 })
 
@@ -641,14 +775,6 @@ const readers = Effect.fnUntraced(function*(port: number, redis: Client, mode: "
     )
   for (const key of keys) yield* start(reader(key))
   return seen
-})
-
-/** Lets time pass until it holds: a wait may begin after any of it. */
-const passes = Effect.fnUntraced(function*(condition: () => boolean) {
-  while (!condition()) {
-    yield* TestClock.adjust("100 millis")
-    yield* TestClock.withLive(Effect.sleep("1 milli"))
-  }
 })
 
 describe("under load, a proxy that tampers with one reply", () => {
@@ -769,7 +895,10 @@ describe("a real server", () => {
       assert.strictEqual(yield* Fiber.join(refused), null)
       yield* over(2, redis.send("GET", "key"))
       assert.strictEqual(yield* redis.send("CLIENT", "ID"), id)
-      assert.match(yield* redis.send<string>("INFO", "commandstats"), /cmdstat_echo:calls=[12],.*,rejected_calls=[12],/)
+      assert.match(
+        yield* redis.send<string>("INFO", "commandstats"),
+        /cmdstat_echo:calls=[3-5],.*,rejected_calls=[12],/
+      )
     }))
 
   it.effect("is never asked between MULTI and EXEC, nor inside a pipeline", () =>
@@ -804,7 +933,8 @@ describe("a real server", () => {
       yield* holds(() => lines.some((line) => line.includes("the end")))
       const names = lines.flatMap((line) => / "(\w+)"/.exec(line)?.[1]?.toUpperCase() ?? [])
       const probes = lines.filter((line) => line.includes("hitless-")).length
-      assert.strictEqual(probes, 5)
+      // One of them ends the handshake.
+      assert.strictEqual(probes, 6)
       let open: string | undefined
       for (const [index, name] of names.entries()) {
         if (name === "ECHO") {

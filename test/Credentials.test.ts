@@ -232,7 +232,7 @@ describe("Credentials that change", { timeout: 30_000 }, () => {
         if (words[0] === "HELLO") said.push(words[3])
         if (id > 1) return answerHandshake(words)
         if (words[1] === "MAINT_NOTIFICATIONS") {
-          const refuse = Effect.sync(() => socket.write("-WRONGPASS revoked\r\n+OK\r\n+OK\r\n+OK\r\n"))
+          const refuse = Effect.sync(() => socket.write("-WRONGPASS revoked\r\n+OK\r\n+OK\r\n+OK\r\n-NOAUTH no\r\n"))
           Effect.runFork(Effect.andThen(change(login("ben")), Effect.delay(refuse, "20 millis")))
         }
         return undefined

@@ -17,7 +17,6 @@ import { NodeHitlessRedis, NodeTransport } from "hitless/node"
 import { waitUntil } from "./support/deployment.ts"
 import { answerHandshake, type RawConnection, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
-import { makeRooms } from "./support/rooms.ts"
 
 const host = "127.0.0.1"
 
@@ -61,14 +60,15 @@ const answering = (hello: string): Answer => (words, connection) =>
 /** Nutcracker's way: what is not known ends the connection, and nothing more is answered on it. */
 const hangingUp = (answer: (words: ReadonlyArray<string>) => string): Answer => {
   const over = new Set<number>()
-  return (words, { id, socket }) => {
+  return (words, connection) => {
+    const { id, socket } = connection
     if (over.has(id)) return undefined
     if (words[0] === "HELLO" || words[0] === "CLIENT") {
       over.add(id)
       socket.end(answer(words))
       return undefined
     }
-    return basics(words, { id, socket })
+    return basics(words, connection)
   }
 }
 
@@ -126,8 +126,8 @@ describe("a peer that refuses HELLO", () => {
         // First the burst that begins with HELLO, then what replaces it, then the command.
         assert.strictEqual(
           told[0]!.join(),
-          "HELLO,SELECT,CLIENT SETINFO,CLIENT SETINFO,CLIENT MAINT_NOTIFICATIONS," +
-            "AUTH,SELECT,CLIENT SETNAME,CLIENT SETINFO,CLIENT SETINFO,GET"
+          "HELLO,SELECT,CLIENT SETINFO,CLIENT SETINFO,CLIENT MAINT_NOTIFICATIONS,ECHO," +
+            "AUTH,SELECT,CLIENT SETNAME,CLIENT SETINFO,CLIENT SETINFO,ECHO,GET"
         )
       }))
   }
@@ -153,7 +153,7 @@ describe("a peer that refuses HELLO", () => {
       const redis = yield* open({ port, credentials })
       yield* drop(connections)
       assert.strictEqual(yield* redis.send("GET", "key"), "value")
-      assert.deepStrictEqual(told[1], ["AUTH", "CLIENT SETINFO", "CLIENT SETINFO", "GET"])
+      assert.deepStrictEqual(told[1], ["AUTH", "CLIENT SETINFO", "CLIENT SETINFO", "ECHO", "GET"])
     }))
 
   it.live("fails where maintenance notifications are required, and shows its words", () =>
@@ -459,7 +459,7 @@ describe("protocol", () => {
       const { port, told } = yield* peer(answering("-ERR unknown command 'HELLO'\r\n"))
       const redis = yield* open({ port, clientName: "app", protocol: 2 })
       assert.strictEqual(yield* redis.send("GET", "key"), "value")
-      assert.deepStrictEqual(told, [["PING", "CLIENT SETNAME", "CLIENT SETINFO", "CLIENT SETINFO", "GET"]])
+      assert.deepStrictEqual(told, [["PING", "CLIENT SETNAME", "CLIENT SETINFO", "CLIENT SETINFO", "ECHO", "GET"]])
       assert.deepStrictEqual((yield* redis.status).endpoints, [])
     }))
 
@@ -471,30 +471,5 @@ describe("protocol", () => {
       yield* drop(connections)
       assert.strictEqual(yield* redis.send("GET", "key"), "value")
       assert.deepStrictEqual(told.slice(1), [["AUTH", "GET"], ["AUTH", "GET"]])
-    }))
-})
-
-describe("a connection", () => {
-  const knowsHello = Effect.fnUntraced(function*(answer: Answer, protocol: Config.Protocol = "auto") {
-    const { connections, port } = yield* peer(answer)
-    const { pool } = yield* Effect.provide(
-      makeRooms({ host, port, poolSize: 1, maintenance, protocol }),
-      NodeTransport.layer
-    )
-    const slot = pool.slots[0]!
-    const first = slot.connection
-    yield* drop(connections)
-    yield* waitUntil(Effect.sync(() => slot.connection !== undefined && slot.connection !== first))
-    return [first?.peer.knowsHello, slot.connection?.peer.knowsHello]
-  })
-
-  it.live("tells whether its peer has shown that it knows HELLO", () =>
-    Effect.gen(function*() {
-      const hello = answering("%1\r\n$5\r\nproto\r\n:3\r\n")
-      assert.deepStrictEqual(yield* knowsHello(hello), [true, true])
-      assert.deepStrictEqual(yield* knowsHello(answering("-NOPROTO sorry\r\n")), [true, true])
-      assert.deepStrictEqual(yield* knowsHello(answering("-ERR unknown command 'HELLO'\r\n")), [false, false])
-      assert.deepStrictEqual(yield* knowsHello(hangingUp(() => "")), [false, false])
-      assert.deepStrictEqual(yield* knowsHello(hello, 2), [false, false])
     }))
 })

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { HitlessError, HitlessRedis } from "hitless"
 import { NodeTransport } from "hitless/node"
-import { answerHandshake, rawServer } from "./support/rawServer.ts"
+import { answerHandshake, provesHandshake, rawServer } from "./support/rawServer.ts"
 
 const timedOut = () =>
   new HitlessError.HitlessError({
@@ -57,7 +57,9 @@ describe("a failure", () => {
 
   it.live("by the ten thousand is made without one trace", () =>
     Effect.gen(function*() {
-      const server = yield* rawServer((words) => words[0] === "ECHO" ? undefined : answerHandshake(words))
+      const server = yield* rawServer((words, connection) =>
+        words[0] === "ECHO" && !provesHandshake(words, connection) ? undefined : answerHandshake(words)
+      )
       const redis = yield* Effect.provide(
         HitlessRedis.make({
           host: "127.0.0.1",

@@ -17,7 +17,7 @@ import { NodeTransport } from "hitless/node"
 import { MaintenancePlan, TestRedis } from "hitless/testing"
 import { busyAt } from "../src/Pool.ts"
 import { waitUntil } from "./support/deployment.ts"
-import { answerHandshake, rawServer } from "./support/rawServer.ts"
+import { answerHandshake, provesHandshake, rawServer } from "./support/rawServer.ts"
 import { startRedis } from "./support/redisServer.ts"
 import {
   addresses,
@@ -122,10 +122,10 @@ describe("credentials", () => {
   it.live("that never end and cannot be interrupted do not keep the pool from growing", () =>
     Effect.gen(function*() {
       const held: Array<() => void> = []
-      const server = yield* rawServer((words, { socket }) => {
-        if (words[0] === "HOLD") held.push(() => socket.write("+OK\r\n"))
+      const server = yield* rawServer((words, connection) => {
+        if (words[0] === "HOLD") held.push(() => connection.socket.write("+OK\r\n"))
         // The ECHO of a probe stands behind what is held.
-        return words[0] === "ECHO" ? undefined : answerHandshake(words)
+        return words[0] === "ECHO" && !provesHandshake(words, connection) ? undefined : answerHandshake(words)
       })
       const { effect, good, state } = credentials()
       const redis = yield* connect(server.port, {

@@ -8,13 +8,13 @@ import { MaintenanceClock, TestRedis } from "hitless/testing"
 import { createHash } from "node:crypto"
 import { failover, failure, network, upgrade } from "./plans.ts"
 
-/** An upgrade, a failover and a failure, while a counter counts every 10 seconds. */
+/** An upgrade, a failover and a failure, while a counter counts every 4 seconds. */
 const timelineHash = (seed: number) =>
   Effect.gen(function*() {
     const clock = yield* MaintenanceClock.MaintenanceClock
     const redis = yield* HitlessRedis.HitlessRedis
     yield* clock.schedule(yield* network)
-    yield* Effect.forkChild(Effect.repeat(Effect.ignore(redis.send("INCR", "counter")), Schedule.spaced("10 seconds")))
+    yield* Effect.forkChild(Effect.repeat(Effect.ignore(redis.send("INCR", "counter")), Schedule.spaced("4 seconds")))
     yield* clock.run(upgrade)
     yield* clock.run(failover)
     yield* clock.run(failure("node-1", "node-2"))

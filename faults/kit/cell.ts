@@ -251,8 +251,10 @@ export const runCell = (program: string, fault: Fault, moment: Moment): Effect.E
     const late = 100 + 2 * delay.max / 1e6
     if (ledger.over > late) problems.push(`a call took ${Math.round(ledger.over - late)} ms more than its time`)
     const lastWrong = ledger.wrongReads.at(-1) ?? 0
+    // At the target they slip in the handshake, whose end shows it.
+    const slips = fault.slips === true && moment !== "target"
     // A slipped reply lives a second at most, and what is sent in it as long as a command may.
-    const mayBeWrong = fault.slips === true && lastWrong < healed + 1000 + timing.command
+    const mayBeWrong = slips && lastWrong < healed + 1000 + timing.command
     if (ledger.wrongReads.length > 0 && !mayBeWrong) {
       problems.push(`${ledger.wrongReads.length} replies of other commands, the first: ${ledger.firstWrong}`)
     }
@@ -260,11 +262,11 @@ export const runCell = (program: string, fault: Fault, moment: Moment): Effect.E
     const told = [...secrets, ...printed].find((text) => text.includes(user.password))
     if (told !== undefined) problems.push(`tells the password: ${told.slice(0, 200)}`)
     // Where replies slip, so does what they say.
-    if (fault.slips !== true) problems.push(...ledger.untrue)
+    if (!slips) problems.push(...ledger.untrue)
     const failed = tallied(ledger.failures)
     // Where the machine is busy elsewhere a fault lasts longer than it was meant to, and a move can take longer than announced.
     const isBusy = delay.max > 1e8 || lasted > fault.lasts + 200
-    const isHarmless = !isBusy && (moment === "target" ? fault.slips !== true : fault.isHarmless === true)
+    const isHarmless = !isBusy && (moment === "target" || fault.isHarmless === true)
     if (isHarmless) {
       const messages = ledger.failures.filter(({ isPartial }) => !isPartial).map(({ message }) => message)
       problems.push(...Array.from(new Set(messages), (message) => `fails, and need not: ${message}`))

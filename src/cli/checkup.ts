@@ -257,7 +257,7 @@ const agreeOnTls = Effect.fnUntraced(
 
 /** Of a connection that nobody sends commands on. */
 const owner: Owner = {
-  isShared: false,
+  mayProve: false,
   restored: [],
   takesBytes: false,
   mayRead: undefined,
@@ -435,7 +435,7 @@ const measured = Effect.fnUntraced(
     const times: Array<number> = []
     while (times.length < pings) {
       const startedAt = monotonicMillis(clock)
-      const exchanged = yield* Effect.timeoutOption(connection.exchange([["PING"]]), commandTimeout)
+      const exchanged = yield* Effect.timeoutOption(connection.exchange([["PING"]], false), commandTimeout)
       if (exchanged._tag === "None") {
         return {
           check,

@@ -2,8 +2,8 @@
  * The proof that a reply is the answer to the command it is taken for.
  *
  * Replies carry no name. Where a server or a proxy drops one, or sends one too many, every later command is given its
- * neighbour's answer, each looks right, and it never ends. So an `ECHO` of a text that was never used goes among the
- * commands now and then: it has to come back at its own place, and what comes back elsewhere shows a slip.
+ * neighbour's answer, each looks right, and it never ends. So an `ECHO` of a text that was never used ends the handshake,
+ * and goes among the commands now and then: it has to come back at its own place, and once; anything else shows a slip.
  */
 import type * as Random from "effect/Random"
 import { ErrorReply, Unreadable } from "../Resp.ts"
@@ -49,19 +49,16 @@ export class Alignment {
   /** The probe that has its answer to come. */
   probe: Request | undefined
   /**
-   * The text that has not come back. It outlives a probe that was answered with an error, which proves nothing: it may
-   * be another's, and the text still on its way.
+   * The text that may come back. It outlives a probe that was answered with an error, which proves nothing: it may be
+   * another's, and the text still on its way. It outlives by one reply a probe that was answered with it, which shows
+   * whether that answer came twice.
    */
   echo: string | undefined
+  private hasReturned = false
   private readonly random: Random.Random
 
   constructor(random: Random.Random) {
     this.random = random
-  }
-
-  /** Replies are in step at `now`, and are proven from here on. */
-  begin(now: number): void {
-    this.dueAt = now + provenEvery
   }
 
   /** A command was not answered in time: its reply may be lost, and the next that comes be taken for it. */
@@ -69,9 +66,13 @@ export class Alignment {
     if (this.dueAt !== Infinity) this.dueAt = -Infinity
   }
 
-  /** The probe to write now; silence after it is measured by `timeout`, in milliseconds. */
-  ask(now: number, timeout: number): Request {
+  /**
+   * The probe to write now; silence after it is measured by `timeout`, in milliseconds. `ended` is told when it was
+   * answered, whatever that proves, or cannot be.
+   */
+  ask(now: number, timeout: number, ended?: () => void): Request {
     this.echo = `hitless-${uniqueWord(this.random)}${uniqueWord(this.random)}`
+    this.hasReturned = false
     this.probe = new Request({
       owner: nobody,
       kind: "own",
@@ -80,29 +81,32 @@ export class Alignment {
       bytes: false,
       timeout,
       startedAt: now,
-      resume: () => {}
+      resume: ended ?? (() => {})
     })
-    // Nobody waits for it, as for a command that was given up, and so no drain does, and no deadline ends it.
-    this.probe.state = "Settled"
+    // Where nobody waits for it, as for a command that was given up, no drain does, and no deadline ends it.
+    if (ended === undefined) this.probe.state = "Settled"
     this.dueAt = Infinity
     return this.probe
   }
 
   /** How a reply that is about to be taken for the answer to `request` shows a slip; `undefined` when it does not. */
   slipIn(request: Request, value: unknown): string | undefined {
+    const isEcho = this.isEcho(value)
     if (request !== this.probe) {
-      return this.isEcho(value)
-        ? "the answer to an ECHO arrived at the place of a command before it: a reply is missing, " +
-          "and commands may have been given each other's answers"
-        : undefined
+      if (isEcho) {
+        return this.hasReturned
+          ? "an ECHO was answered twice"
+          : "the answer to an ECHO arrived at the place of a command before it: a reply is missing"
+      }
+      if (this.hasReturned) this.echo = undefined
+      return undefined
     }
     this.probe = undefined
-    if (this.isEcho(value)) this.echo = undefined
+    if (isEcho) this.hasReturned = true
     else if (!(value instanceof ErrorReply) || value instanceof Unreadable) {
-      return "an ECHO was answered with something else: there is a reply too many, or its own is missing, " +
-        "and commands may have been given each other's answers"
+      return "an ECHO was answered with something else: there is a reply too many, or its own is missing"
     } else if (refusesEcho(value)) return undefined
-    this.begin(request.startedAt)
+    this.dueAt = request.startedAt + provenEvery
     return undefined
   }
 

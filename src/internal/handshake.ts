@@ -2,7 +2,7 @@
  * The one handshake of every connection (docs/wire.md, Handshake): what is said first, and what the answers mean.
  *
  * What a connection has to be before it serves is its `Session`. A `Greeting` turns that into steps, which leave as one
- * burst and whose replies are all consumed.
+ * burst and whose replies are all consumed; that each is the answer to its own step is for the connection to prove.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -72,8 +72,6 @@ export interface Introduction {
 /** What a handshake came to. @internal */
 export interface Established {
   readonly greeting: Greeting
-  /** Whether the peer has shown that it knows `HELLO`, be it by refusing the protocol alone. */
-  readonly knowsHello: boolean
   readonly support: Support
   /** Only of those that understood `HELLO`. */
   readonly introduction?: Introduction
@@ -221,7 +219,7 @@ const restore = ({ restored }: Session): ReadonlyArray<Step> =>
 const ask = ({ ask }: Session): ReadonlyArray<Step> => ask === undefined ? [] : [{ words: question(ask), on: "answer" }]
 
 const steps: Record<Greeting, (session: Session) => ReadonlyArray<Step>> = {
-  // The question comes last, so that the answer to it is the end of the handshake (docs/wire.md).
+  // The question comes last: what is announced may follow its answer at once (docs/wire.md).
   hello: (session) => [hello(session, true), ...select(session), ...setInfo, ...restore(session), ...ask(session)],
   login: (
     session
@@ -260,12 +258,12 @@ export class Greetings {
   first(address: string, now: number): Established {
     const known = this.known.get(address)
     if (known !== undefined && now < known.until) return known.established
-    return { greeting: this.protocol === 2 ? "resp2" : "hello", knowsHello: false, support: unknown }
+    return { greeting: this.protocol === 2 ? "resp2" : "hello", support: unknown }
   }
 
   /** How to begin again with a peer that hung up; `undefined` where the words that it was told cannot be the reason. */
   afterHangUp({ support }: HungUp): Established | undefined {
-    return this.understood ? undefined : { greeting: "bare", knowsHello: false, support }
+    return this.understood ? undefined : { greeting: "bare", support }
   }
 
   learn(address: string, established: Established, now: number): void {
@@ -291,8 +289,8 @@ export interface Exchanged {
   readonly refusal: ErrorReply | undefined
 }
 
-/** Sends commands for the connection itself. @internal */
-export type Exchange = (batch: ReadonlyArray<Words>) => Effect.Effect<Exchanged>
+/** Sends commands for the connection itself, with a proof behind them that their replies are in order. @internal */
+export type Exchange = (batch: ReadonlyArray<Words>, isProven: boolean) => Effect.Effect<Exchanged>
 
 /** What to say, and what to insist on. @internal */
 export interface Terms {
@@ -357,13 +355,13 @@ export const shakeHands = (
     )
   }
 
-  /** Beside the greeting, what earlier ones have shown of this peer. */
   const greet = Effect.fnUntraced(function*(
-    { greeting, knowsHello, support }: Established
+    { greeting, support }: Established
   ): Effect.fn.Return<Established, HitlessError | HungUp> {
     const burst = steps[greeting](session)
     const helloAt = burst.findIndex(({ words }) => words[0] === "HELLO")
-    const exchanged = yield* exchange(burst.map(({ words }) => words))
+    // The bare words are for peers that would hang up on one more.
+    const exchanged = yield* exchange(burst.map(({ words }) => words), greeting !== "bare")
     const replies = exchanged.replies.map((reply, index) => index === helloAt ? answerToHello(reply) : reply)
     const toHello = replies[helloAt]
     if (exchanged.closedBy !== undefined) {
@@ -371,14 +369,14 @@ export const shakeHands = (
     }
     const failed = burst.findIndex(({ on }, index) => on === "required" && replies[index] instanceof ErrorReply)
     if (failed === -1) {
-      if (helloAt === -1) return { greeting, knowsHello, support }
+      if (helloAt === -1) return { greeting, support }
       const answer = replies[burst.findIndex(({ on }) => on === "answer")]
       const introduction = introductionOf(toHello, terms.scrub)
-      return { greeting, knowsHello: true, support: yield* supportOf(answer), introduction }
+      return { greeting, support: yield* supportOf(answer), introduction }
     }
     const reply = replies[failed] as ErrorReply
     const next = failed === helloAt ? nextGreeting(greeting, reply, session) : undefined
-    if (next === "login") return yield* greet({ greeting: next, knowsHello, support })
+    if (next === "login") return yield* greet({ greeting: next, support })
     if (next === "resp2") {
       if (terms.protocol === 3) {
         return yield* rejected(
@@ -386,11 +384,7 @@ export const shakeHands = (
         )
       }
       // Without RESP3 there are no pushes.
-      return yield* greet({
-        greeting: next,
-        knowsHello: reply.code === "NOPROTO",
-        support: yield* supportOf(reply)
-      })
+      return yield* greet({ greeting: next, support: yield* supportOf(reply) })
     }
     if (!isAuthError(reply)) {
       return yield* rejected(refusal(reply, introductionOf(toHello, terms.scrub).mode === "sentinel"))

@@ -105,6 +105,8 @@ export interface Tenant {
   readonly survives?: (() => boolean) | undefined
   /** Whether what its connection is sent may be queued in a transaction of its user, or be its user's own affair. */
   readonly isItsUsers?: (() => boolean) | undefined
+  /** Whether an `ECHO` of the client's own may go among its commands now; where nothing is said it may. */
+  readonly mayProve?: (() => boolean) | undefined
   /** Logs in anew on its connection, where that is not a command like others. */
   readonly logIn?: ((connection: Connection, credentials: Credentials) => Effect.Effect<void, HitlessError>) | undefined
   /** Done as soon as somebody waits for a connection, which makes the slot dial sooner. */
@@ -220,6 +222,10 @@ export class Slot implements Owner, Holder {
 
   get mayLogIn(): boolean {
     return this.tenant.isItsUsers?.() !== true
+  }
+
+  get mayProve(): boolean {
+    return this.tenant.mayProve?.() ?? true
   }
 
   get isShared(): boolean {

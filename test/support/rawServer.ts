@@ -11,6 +11,8 @@ export interface RawConnection {
   /** Connections are numbered from 1 on. */
   readonly id: number
   readonly socket: Net.Socket
+  /** The name of the command before the one that is asked. */
+  readonly previous: string | undefined
 }
 
 export interface RawServer {
@@ -34,6 +36,10 @@ export const answerHandshake = ([command, text = ""]: ReadonlyArray<string>): st
     ? `+${text}\r\n`
     : undefined
 
+/** Whether it is the `ECHO` at the end of a handshake, and not one of later. */
+export const provesHandshake = ([command]: ReadonlyArray<string>, { previous }: RawConnection): boolean =>
+  command === "ECHO" && previous === "CLIENT"
+
 /** Listens on a free port, with TLS where that is given; `answer` gives the bytes that answer a command, or nothing. */
 export const rawServer = (
   answer: (words: ReadonlyArray<string>, connection: RawConnection) => string | undefined,
@@ -43,13 +49,15 @@ export const rawServer = (
     const connections: Array<RawConnection> = []
     const closed: Array<number> = []
     const accept = (socket: Net.Socket) => {
-      const connection = { id: connections.length + 1, socket }
+      const connection = { id: connections.length + 1, socket, previous: undefined as string | undefined }
       connections.push(connection)
       // A command is an array of blobs, and so a reply to who reads it.
       const decoder = Resp.makeDecoder({
         blobsAsBytes: () => false,
-        onReply: (words) => {
-          const bytes = answer(words as ReadonlyArray<string>, connection)
+        onReply: (reply) => {
+          const words = reply as ReadonlyArray<string>
+          const bytes = answer(words, connection)
+          connection.previous = words[0]
           if (bytes !== undefined) socket.write(bytes)
         },
         onPush: () => {}
