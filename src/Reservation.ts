@@ -246,6 +246,8 @@ export class Lease {
   private readonly state = new SessionState()
   /** Open while no transaction of its user is: inside one a command is queued, and does not wait. */
   readonly mayWait = Latch.makeUnsafe(true)
+  /** How many commands of its user wait on the server: between two slices nothing else is asked. */
+  waits = 0
   /** What commands under way change. */
   private readonly changes = new Map<Request, ReadonlyArray<Change>>()
 
@@ -263,7 +265,7 @@ export class Lease {
         return survives
       },
       isItsUsers: () => this.state.isItsUsers,
-      mayProve: () => this.state.mayProve,
+      mayProve: () => this.waits === 0 && this.state.mayProve,
       mayResend: () => this.state.mayResend,
       onSettled: (request, exit) => {
         runtime.observed?.(request, exit)
@@ -546,7 +548,7 @@ export class Reservations {
   ): Effect.Effect<unknown, HitlessError> {
     const { runtime } = this.around
     const calls = this.callsOf(lease)
-    return Effect.flatMap(withLastEntries(calls, given), (words) => {
+    const wait = Effect.flatMap(withLastEntries(calls, given), (words) => {
       const startedAt = runtime.now()
       const end = startedAt + blocksFor(words)
       const next: Effect.Effect<unknown, HitlessError> = Effect.suspend(() => {
@@ -570,6 +572,10 @@ export class Reservations {
         )
       })
       return next
+    })
+    return Effect.suspend(() => {
+      lease.waits++
+      return Effect.ensuring(wait, Effect.sync(() => lease.waits--))
     })
   }
 

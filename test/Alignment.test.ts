@@ -527,6 +527,26 @@ describe("a probe", () => {
       assert.strictEqual(server.closed.length, 0)
     }))
 
+  it.effect("does not go between the slices of a wait", () =>
+    Effect.gen(function*() {
+      const held = yield* holding()
+      const own = yield* held.redis.reserve
+      const wait = yield* start(own.send("BLPOP", "jobs", 5))
+      for (let slice = 1; slice < 5; slice++) {
+        yield* holds(() => held.asked.length === slice)
+        yield* TestClock.adjust("1 second")
+        yield* held.reply("_")
+      }
+      yield* holds(() => held.asked.length === 5)
+      yield* held.reply("*2\r\n+jobs\r\n+job")
+      assert.deepStrictEqual(yield* Fiber.join(wait), ["jobs", "job"])
+      const next = yield* start(own.send("GET", "key"))
+      yield* holds(() => held.asked.length === 7)
+      assert.deepStrictEqual(held.names(), ["BLPOP", "BLPOP", "BLPOP", "BLPOP", "BLPOP", "ECHO", "GET"])
+      yield* held.reply(`+${held.nonce()}`, "+value")
+      assert.strictEqual(yield* Fiber.join(next), "value")
+    }))
+
   it.effect("does not hide that a command ends the connections which carry it", () =>
     Effect.gen(function*() {
       const held: Array<() => void> = []
