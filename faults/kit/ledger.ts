@@ -142,6 +142,11 @@ export class Ledger {
     if (typeof message === "number") this.succeeded("subscribing", this.published.get(message) ?? -1)
   }
 
+  /** Where something may be missing of what was published, or comes again. */
+  get gaps(): ReadonlyArray<PubSub.Gap["why"]> {
+    return this.heard.filter((heard) => typeof heard !== "number")
+  }
+
   /** Compares with what the server holds: the values written, and the jobs that were taken. */
   compare(stored: ReadonlyArray<string>, taken: ReadonlyArray<string>): void {
     const times = new Map<string, number>()

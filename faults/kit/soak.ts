@@ -84,6 +84,84 @@ const usable = faults.filter(({ needsReplica, slips }) => needsReplica !== true 
 /** Milliseconds between two looks. */
 const every = 12_000
 
+/** What a run in real time has: a client of a real server behind so many nodes, and what is needed to look at both. */
+export const makeStage = Effect.fnUntraced(function*(program: string, nodes: number) {
+  const server = yield* makeServer(program)
+  const admin = yield* makeAdmin(server.socketPath)
+  for (let i = 0; i < fixed; i++) yield* admin.send("SET", `fixed:${i}`, `value ${i}`)
+  const network = yield* makeNetwork(server.socketPath, nodes)
+  const name: World["name"] = { node: 0, isUnknown: false }
+  const clock: World["clock"] = { ahead: 0 }
+  const fibers = counting()
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const redis = yield* HitlessRedis.make({ host: configured, port: network.ports[0], ...options }).pipe(
+    Effect.retry({ times: 5 }),
+    Scope.provide(scope),
+    Effect.provide(transport(network, name)),
+    Effect.provideService(Clock.Clock, steppedClock(yield* Clock.Clock, clock)),
+    Effect.provideService(References.MinimumLogLevel, "Fatal"),
+    Effect.provideService(Metric.FiberRuntimeMetrics, fibers.metrics)
+  )
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  yield* Effect.addFinalizer(() => Effect.sync(() => delay.disable()))
+  return { server, admin, network, name, clock, fibers, redis, delay, scope }
+})
+
+type Stage = Effect.Success<ReturnType<typeof makeStage>>
+
+/** Works while `happen` does, and looks then; `judge` says what is wrong with what was said. */
+export const look = Effect.fnUntraced(function*(
+  { admin, delay, fibers, network, redis }: Stage,
+  number: number,
+  happen: (events: Array<string>) => Effect.Effect<unknown, Error>,
+  judge: (ledger: Ledger) => ReadonlyArray<string> = () => []
+): Effect.fn.Return<Look, Error> {
+  const ledger = new Ledger(undefined, number * apart)
+  const events: Array<string> = []
+  delay.reset()
+  const problems = yield* Effect.scoped(Effect.gen(function*() {
+    const workload = yield* startWorkload(redis, ledger, { allowed: allowed(true), sharing: 6, source: () => admin })
+    yield* happen(events)
+    const healed = performance.now()
+    const isBack = yield* until(Effect.sync(() => kinds.every((kind) => ledger.tallies[kind].lastSuccess > healed)))
+    // What a server that was stopped, or a connection that was held back, still has to run.
+    yield* Effect.sleep(timing.command + timing.relaxed)
+    const problems = yield* settle(ledger, workload, admin)
+    const late = 100 + 2 * delay.max / 1e6
+    return [
+      ...problems,
+      ...(isBack ? [] : ["no recovery"]),
+      ...(ledger.over > late ? [`a call took ${Math.round(ledger.over - late)} ms more than its time`] : []),
+      ...judge(ledger)
+    ]
+  }))
+  return {
+    look: number,
+    events,
+    calls: calls(ledger),
+    failed: tallied(ledger.failures),
+    heapMiB: yield* heap,
+    connections: yield* network.links,
+    fibers: fibers.alive(),
+    problems
+  }
+})
+
+/** Closes the client; what all looks found, and what grew or is left. */
+export const conclude = Effect.fnUntraced(function*(
+  { fibers, network, scope }: Stage,
+  looks: ReadonlyArray<Look>
+): Effect.fn.Return<ReadonlyArray<string>> {
+  yield* Scope.close(scope, Exit.void)
+  const hasClosed = yield* until(Effect.map(network.links, (links) => links === 0 && fibers.alive() === 0))
+  return [
+    ...looks.flatMap(({ problems }) => problems),
+    ...growth(looks),
+    ...(hasClosed ? [] : [`left after the scope: ${yield* network.links} connections, ${fibers.alive()} fibers`])
+  ]
+})
+
 /** Runs for so long against a real server, and tells of each look; gives the problems. */
 export const soak = (
   program: string,
@@ -93,32 +171,15 @@ export const soak = (
 ): Effect.Effect<ReadonlyArray<string>, Error> =>
   Effect.gen(function*() {
     const random = randomOf(seed)
-    const server = yield* makeServer(program)
-    const admin = yield* makeAdmin(server.socketPath)
-    for (let i = 0; i < fixed; i++) yield* admin.send("SET", `fixed:${i}`, `value ${i}`)
-    const network = yield* makeNetwork(server.socketPath, 2)
-    const name: World["name"] = { node: 0, isUnknown: false }
-    const clock: World["clock"] = { ahead: 0 }
-    const fibers = counting()
-    const scope = yield* Scope.fork(yield* Effect.scope)
-    const redis = yield* HitlessRedis.make({ host: configured, port: network.ports[0], ...options }).pipe(
-      Effect.retry({ times: 5 }),
-      Scope.provide(scope),
-      Effect.provide(transport(network, name)),
-      Effect.provideService(Clock.Clock, steppedClock(yield* Clock.Clock, clock)),
-      Effect.provideService(References.MinimumLogLevel, "Fatal"),
-      Effect.provideService(Metric.FiberRuntimeMetrics, fibers.metrics)
-    )
-    const delay = monitorEventLoopDelay({ resolution: 5 })
-    delay.enable()
-    yield* Effect.addFinalizer(() => Effect.sync(() => delay.disable()))
+    const stage = yield* makeStage(program, 2)
+    const { name, network } = stage
 
     const happen = Effect.fnUntraced(function*(fault: Fault, events: Array<string>) {
       const node = random() < 0.5 ? 0 : 1
       const isMoving = random() < 0.3
       const lasts = fault.lasts * (0.3 + random())
       events.push(`${fault.name}${fault.hits === "endpoint" ? ` at ${node}` : ""}${isMoving ? " in a move" : ""}`)
-      const world: World = { server, admin, replica: undefined, network, node, redis, name, clock }
+      const world: World = { ...stage, replica: undefined, node }
       const from = random() < 0.5 ? 0 : 1
       if (isMoving && random() < 0.5) yield* network.announce(from, 1 - from, 2)
       yield* Effect.scoped(Effect.gen(function*() {
@@ -133,53 +194,19 @@ export const soak = (
     const looks: Array<Look> = []
     const end = performance.now() + minutes * 60_000
     while (performance.now() < end) {
-      const ledger = new Ledger(undefined, looks.length * apart)
-      const events: Array<string> = []
-      delay.reset()
-      const problems = yield* Effect.scoped(Effect.gen(function*() {
-        const workload = yield* startWorkload(redis, ledger, {
-          allowed: allowed(true),
-          sharing: 6,
-          source: () => admin
-        })
-        const look = Math.min(performance.now() + every, end)
-        while (performance.now() < look) {
-          yield* Effect.sleep(1000 * random())
-          yield* happen(pick(random, usable), events)
-        }
-        const healed = performance.now()
-        const isBack = yield* until(Effect.sync(() => kinds.every((kind) => ledger.tallies[kind].lastSuccess > healed)))
-        // What a server that was stopped, or a connection that was held back, still has to run.
-        yield* Effect.sleep(timing.command + timing.relaxed)
-        const problems = yield* settle(ledger, workload, admin)
-        const late = 100 + 2 * delay.max / 1e6
-        return [
-          ...problems,
-          ...(isBack ? [] : ["no recovery"]),
-          ...(ledger.over > late ? [`a call took ${Math.round(ledger.over - late)} ms more than its time`] : [])
-        ]
-      }))
-      const look: Look = {
-        look: looks.length,
-        events,
-        calls: calls(ledger),
-        failed: tallied(ledger.failures),
-        heapMiB: yield* heap,
-        connections: yield* network.links,
-        fibers: fibers.alive(),
-        problems
-      }
-      looks.push(look)
-      tell(look)
-      if (problems.length > 0) break
+      const next = Math.min(performance.now() + every, end)
+      const seen = yield* look(stage, looks.length, (events) =>
+        Effect.gen(function*() {
+          while (performance.now() < next) {
+            yield* Effect.sleep(1000 * random())
+            yield* happen(pick(random, usable), events)
+          }
+        }))
+      looks.push(seen)
+      tell(seen)
+      if (seen.problems.length > 0) break
     }
-    yield* Scope.close(scope, Exit.void)
-    const hasClosed = yield* until(Effect.map(network.links, (links) => links === 0 && fibers.alive() === 0))
-    return [
-      ...looks.flatMap(({ problems }) => problems),
-      ...growth(looks),
-      ...(hasClosed ? [] : [`left after the scope: ${yield* network.links} connections, ${fibers.alive()} fibers`])
-    ]
+    return yield* conclude(stage, looks)
   }).pipe(Effect.scoped)
 
 // ----- on the simulated clock -----
