@@ -43,6 +43,9 @@ const config = {
 
 const total = { calls: 0, events: 0 }
 
+/** What is shown of what happened, in characters. */
+const most = 1000
+
 const tell = ({ calls, connections, events, failed, fibers, heapMiB, look, problems }: Look): void => {
   const failures = failed.reduce((sum, [, count]) => sum + count, 0)
   total.calls += calls
@@ -53,7 +56,7 @@ const tell = ({ calls, connections, events, failed, fibers, heapMiB, look, probl
     } MiB, ${connections} connections, ${fibers} fibers  ${events.length} events`
   )
   if (problems.length === 0) return
-  print(`      ${events.join(", ")}`)
+  print(`      ${events.join(", ").slice(0, most)}`)
   for (const problem of problems) print(`      ${problem}`)
 }
 

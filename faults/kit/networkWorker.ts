@@ -63,6 +63,8 @@ interface Node {
   fault: NetworkFault | undefined
   /** How many faults it has had. */
   faults: number
+  /** What it announces of itself now. */
+  leaving: Uint8Array | undefined
 }
 
 const push = Buffer.from(">2\r\n$10\r\ninvalidate\r\n_\r\n")
@@ -182,6 +184,8 @@ const accept = (node: Node, down: Net.Socket): void => {
     if (bytes.length < 200 && bytes.includes("MAINT_NOTIFICATIONS")) {
       link.hasOptedIn = true
       bytes = acceptable
+      // What is under way is told to those that come.
+      if (node.leaving !== undefined) down.write(node.leaving)
     }
     if (link.isDead) return
     if (node.fault === "silence" || node.fault === "partition" || link.toServer.length > 0) link.toServer.push(bytes)
@@ -249,8 +253,10 @@ let seq = 0
 
 const announce = (node: Node, target: string | null, seconds: number): void => {
   const frame = Buffer.from(announcement(++seq, seconds, target))
+  node.leaving = frame
   for (const link of node.links) if (link.hasOptedIn && !link.isDead) link.down.write(frame)
   setTimeout(() => {
+    if (node.leaving === frame) node.leaving = undefined
     for (const link of node.links) if (!link.isDead) destroy(link)
   }, seconds * 1000)
 }
@@ -261,7 +267,7 @@ const listen = (id: number): void => {
   const server = Net.createServer()
   server.listen(0, "127.0.0.1", () => {
     const { port } = server.address() as Net.AddressInfo
-    const node: Node = { server, port, links: new Set(), fault: undefined, faults: 0 }
+    const node: Node = { server, port, links: new Set(), fault: undefined, faults: 0, leaving: undefined }
     server.on("connection", (socket) => accept(node, socket))
     nodes.push(node)
     answer(id, port)
