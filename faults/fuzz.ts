@@ -8,6 +8,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import { library } from "../src/internal/library.ts"
 import { checkArguments, checkInput, inputOf } from "./kit/fuzz.ts"
+import { checkLarge } from "./kit/large.ts"
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`)
@@ -23,13 +24,24 @@ const config = {
     Flag.withMetavar("n"),
     Flag.withDescription("The first one's seed; each has the next. Default 1"),
     Flag.withDefault(1)
+  ),
+  large: Flag.Boolean("large").pipe(
+    Flag.withDescription(
+      "Values of 512 MiB and more to a real server in place of inputs, for which it takes 4 GiB of memory"
+    ),
+    Flag.withDefault(false)
+  ),
+  server: Flag.String("server").pipe(
+    Flag.withMetavar("path"),
+    Flag.withDescription("The server's program; default REDIS_SERVER, then redis-server"),
+    Flag.withDefault(process.env["REDIS_SERVER"] ?? "redis-server")
   )
 }
 
 /** The most findings that are shown: more of them say nothing new. */
 const most = 20
 
-const main = Command.make("fuzz", config, ({ count, seed }) =>
+const fuzz = (count: number, seed: number): Effect.Effect<number> =>
   Effect.sync(() => {
     let found = 0
     const report = (what: string) => {
@@ -47,6 +59,19 @@ const main = Command.make("fuzz", config, ({ count, seed }) =>
     const problem = count >= 100_000 ? checkArguments(seed, 1_000_000) : undefined
     if (problem !== undefined) report(`a million arguments: ${problem}`)
     print(`${count} inputs from seed ${seed} on, ${found} findings`)
+    return found
+  })
+
+const large = (server: string): Effect.Effect<number, Error> =>
+  Effect.map(checkLarge(server), (problems) => {
+    for (const problem of problems) print(problem)
+    print(`values of 512 MiB and more, ${problems.length} findings`)
+    return problems.length
+  })
+
+const main = Command.make("fuzz", config, (options) =>
+  Effect.gen(function*() {
+    const found = options.large ? yield* large(options.server) : yield* fuzz(options.count, options.seed)
     if (found > 0) process.exitCode = 1
   })).pipe(Command.withDescription("Hostile bytes to what reads them, hostile arguments to what writes them."))
 

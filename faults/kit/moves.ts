@@ -57,12 +57,25 @@ export const soakMoves = (
         looks.length,
         (events) =>
           Effect.gen(function*() {
+            // One that is dialled in a move may come to the next node by itself.
+            yield* until(Effect.map(redis.status, ({ leases, subscribers }) =>
+              [leases, subscribers].every((held) =>
+                held.some(({ state }) => state === "Serving")
+              )))
             const begun = completed.length
-            for (let i = made; i < Math.min(count, made + perLook); i++) behind.push(...yield* move)
-            events.push(...completed.slice(begun).map(({ kind }) => kind))
+            for (let i = made; i < Math.min(count, made + perLook); i++) {
+              behind.push(...yield* move)
+            }
+            events.push(
+              ...completed.slice(begun).map(({ kind }) =>
+                kind
+              )
+            )
           }),
         ({ failures, gaps }) => [
-          ...new Set(failures.map(({ message }) => `failed: ${message}`)),
+          ...new Set(failures.map(({ message }) =>
+            `failed: ${message}`
+          )),
           ...gaps.map((why) => `a gap: ${why}`),
           ...behind.map((kind) => `${kind} did not follow a move`)
         ]
