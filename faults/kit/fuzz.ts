@@ -182,8 +182,12 @@ const canonical = (value: unknown): string => {
   if (value instanceof Uint8Array) return JSON.stringify(Buffer.from(value).toString("utf8"))
   if (value instanceof Push) return `push ${canonical(value.elements)}`
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
-  const entries = value instanceof Map ? Array.from(value) : Object.entries(value as object)
-  return `{${entries.map(([key, item]) => `${keyOf(key)}:${canonical(item)}`).sort().join()}}`
+  // Of entries whose keys are equal, or read as the same text, the last one counts.
+  const entries = new Map<string, string>()
+  for (const [key, item] of value instanceof Map ? value : Object.entries(value as object)) {
+    entries.set(keyOf(key), canonical(item))
+  }
+  return `{${Array.from(entries, (entry) => entry.join(":")).sort().join()}}`
 }
 
 /** Names of properties are text, whatever the key was. */
@@ -227,7 +231,7 @@ const isUnreadable = (text: string): boolean => text.includes("unreadable")
 
 /** Whether a reading and the other parser's agree, as far as both went: a streamed value is one that only we know. */
 const compare = (bytes: Buffer, { error, values }: Reading): string | undefined => {
-  const other = parseAll(bytes)
+  const other = parseAll(bytes, limits.maxDepth)
   const ours = values.map(canonical)
   const theirs = other.values.map(canonical)
   const both = Math.min(ours.length, theirs.length)
@@ -253,11 +257,8 @@ const isSane = (notification: Notifications.Notification): boolean =>
   (!("time" in notification) ||
     (Duration.toMillis(notification.time) >= 0 && Duration.toMillis(notification.time) <= 600_000))
 
-/** What is wrong with how one input was read, if anything. */
-export const checkInput = (seed: number): string | undefined => {
-  const random = randomOf(seed)
-  const legal = stream(random)
-  const bytes = random() < 0.4 ? legal : mutated(random, legal)
+/** What is wrong with how bytes were read, if anything; `random` cuts them. */
+export const checkBytes = (bytes: Buffer, random: Random, isLegal: boolean): string | undefined => {
   const announces = /\d{5}/.test(bytes.toString("latin1"))
   const heap = announces ? process.memoryUsage().arrayBuffers : 0
   const began = performance.now()
@@ -268,7 +269,7 @@ export const checkInput = (seed: number): string | undefined => {
     if (a !== b) return `whole it is ${a}, and in chunks ${b}`
     const difference = compare(bytes, whole)
     if (difference !== undefined) return difference
-    if (bytes === legal && whole.error !== undefined) return `legal, and refused: ${whole.error}`
+    if (isLegal && whole.error !== undefined) return `legal, and refused: ${whole.error}`
     for (const value of whole.values) {
       if (!(value instanceof Push)) continue
       const notification = Notifications.decode(value.elements, "a:1")
@@ -287,11 +288,22 @@ export const checkInput = (seed: number): string | undefined => {
   return undefined
 }
 
-export const inputOf = (seed: number): string => {
-  const random = randomOf(seed)
+/** What a server could say, or what one mutation has made of it. */
+const input = (random: Random): { readonly bytes: Buffer; readonly isLegal: boolean } => {
   const legal = stream(random)
-  return JSON.stringify((random() < 0.4 ? legal : mutated(random, legal)).toString("latin1"))
+  const isLegal = random() < 0.4
+  return { bytes: isLegal ? legal : mutated(random, legal), isLegal }
 }
+
+/** What is wrong with how one input was read, if anything. */
+export const checkInput = (seed: number): string | undefined => {
+  const random = randomOf(seed)
+  const { bytes, isLegal } = input(random)
+  return checkBytes(bytes, random, isLegal)
+}
+
+/** The input with a number. */
+export const inputOf = (seed: number): Buffer => input(randomOf(seed)).bytes
 
 // ----- hostile callers -----
 

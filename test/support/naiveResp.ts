@@ -48,16 +48,19 @@ const integer = (text: string): number | bigint => {
 }
 
 const double = (text: string): number => {
-  const known: Record<string, number> = { inf: Infinity, "-inf": -Infinity, nan: NaN }
+  // With a sign that some servers print.
+  const known: Record<string, number> = { inf: Infinity, "+inf": Infinity, "-inf": -Infinity, nan: NaN, "-nan": NaN }
   if (Object.hasOwn(known, text)) return known[text]
   if (!/^[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?$/.test(text)) throw new Malformed(`no double: ${text}`)
   return Number(text)
 }
 
-const many = (bytes: Buffer, at: number, count: number): readonly [values: Array<unknown>, next: number] => {
+const many = (bytes: Buffer, at: number, count: number, levels: number): readonly [Array<unknown>, next: number] => {
+  // What is in it is not looked at, and so neither is what follows.
+  if (levels === 0) throw incomplete
   const values: Array<unknown> = []
   for (let i = 0; i < count; i++) {
-    const [value, next] = read(bytes, at, true)
+    const [value, next] = read(bytes, at, levels - 1, true)
     values.push(value)
     at = next
   }
@@ -70,7 +73,12 @@ const mapOf = (flat: ReadonlyArray<unknown>): Map<unknown, unknown> => {
   return map
 }
 
-const read = (bytes: Buffer, at: number, isInside = false): readonly [value: unknown, next: number] => {
+const read = (
+  bytes: Buffer,
+  at: number,
+  levels: number,
+  isInside: boolean
+): readonly [value: unknown, next: number] => {
   if (at >= bytes.length) throw incomplete
   const type = String.fromCharCode(bytes[at])
   // The end of what is streamed, which is not read here, is refused when its line is over.
@@ -110,30 +118,34 @@ const read = (bytes: Buffer, at: number, isInside = false): readonly [value: unk
       return [type === "$" ? words : type === "!" ? new Error(words) : content.toString("utf8", 4), end]
     }
     case "%": {
-      const [flat, end] = many(bytes, next, 2 * length)
+      const [flat, end] = many(bytes, next, 2 * length, levels)
       return [mapOf(flat), end]
     }
     case "|":
-      return read(bytes, many(bytes, next, 2 * length)[1], isInside)
+      return read(bytes, many(bytes, next, 2 * length, levels)[1], levels, isInside)
     case ">": {
       if (isInside) throw new Malformed("a push inside a value")
-      const [elements, end] = many(bytes, next, length)
+      const [elements, end] = many(bytes, next, length, levels)
       return [new Push(elements), end]
     }
     default:
-      return many(bytes, next, length)
+      return many(bytes, next, length, levels)
   }
 }
 
-/** The whole values at the beginning of a buffer, where the rest begins, and whether that is not RESP. */
+/**
+ * The whole values at the beginning of a buffer, where the rest begins, and whether that is not RESP. It goes no further
+ * than a value that is nested deeper than so many levels.
+ */
 export const parseAll = (
-  bytes: Buffer
+  bytes: Buffer,
+  levels = Infinity
 ): { readonly values: ReadonlyArray<unknown>; readonly rest: number; readonly malformed: boolean } => {
   const values: Array<unknown> = []
   let rest = 0
   while (rest < bytes.length) {
     try {
-      const [value, next] = read(bytes, rest)
+      const [value, next] = read(bytes, rest, levels, false)
       values.push(value)
       rest = next
     } catch (reason) {
