@@ -120,7 +120,8 @@ const codeOf = (cause: unknown): string => {
   return ""
 }
 
-const untrusted = /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO|HOSTNAME_MISMATCH/
+const untrusted =
+  /CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO|HOSTNAME_MISMATCH|INVALID_(?:CA|PURPOSE)|PATH_LENGTH|UNSPECIFIED/
 
 /** What the codes of OpenSSL and Node mean for who configures a client, the more special first. */
 const tlsHints: ReadonlyArray<readonly [code: RegExp, hint: string]> = [
@@ -137,9 +138,13 @@ const tlsHints: ReadonlyArray<readonly [code: RegExp, hint: string]> = [
   [/ALTNAME_INVALID|HOSTNAME_MISMATCH/, "give the name that it is for as tls.servername, or dial it by that name"],
   [/CERT_HAS_EXPIRED/, "the server's certificate has expired: it needs a new one"],
   [/CERT_NOT_YET_VALID/, "the server's certificate is not valid yet: is the clock of this machine right?"],
+  [
+    /INVALID_(?:CA|PURPOSE)|PATH_LENGTH/,
+    "the server's certificate, or one of those that signed it, is for another purpose: it needs one for servers"
+  ],
   [/DEPTH_ZERO_SELF_SIGNED/, "the server's certificate is signed by itself: if it is the right one give it as tls.ca"],
   [
-    /SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|CERT_(?:UNTRUSTED|SIGNATURE_FAILURE)|INVALID_CA/,
+    /SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|CERT_(?:UNTRUSTED|SIGNATURE_FAILURE)/,
     "nobody whom this client trusts signed the server's certificate: give its authority's certificate as tls.ca"
   ]
 ]
@@ -198,14 +203,15 @@ export const connectFailure = (
     case "EPIPE":
       return { kind: "Dropped", detail: `the peer reset the connection (${code})` }
   }
+  const text = reason.cause instanceof Error ? reason.cause.message : String(reason.cause)
   if (untrusted.test(code)) {
-    const hint = tlsHints.find(([codes]) => codes.test(code))?.[1]
+    // Of a certificate that OpenSSL refuses for a reason of its own, a weak key for one, its words are all that is known.
+    const hint = code === "UNSPECIFIED" ? text : tlsHints.find(([codes]) => codes.test(code))?.[1]
     return {
       kind: "Untrusted",
       detail: `the TLS handshake was not accepted (${code})` +
         (hint === undefined ? "" : `: ${namesIn(reason.cause)}${hint}`)
     }
   }
-  const text = reason.cause instanceof Error ? reason.cause.message : String(reason.cause)
   return { kind: "Unreachable", detail: code === "" ? text : `${text} (${code})` }
 }

@@ -10,29 +10,17 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { peer, webServer } from "./support/peers.ts"
 import { rawServer } from "./support/rawServer.ts"
-import { freePort, startRedis } from "./support/redisServer.ts"
-import { type Certificate, makeCertificates } from "./support/tls.ts"
+import { startRedis } from "./support/redisServer.ts"
+import { makeCertificates } from "./support/tls.ts"
+import { startTls } from "./support/tlsNodes.ts"
 import { expectTold, told } from "./support/told.ts"
 
 const scope = Scope.makeUnsafe()
 const make = () => Effect.runPromise(Scope.provide(makeCertificates, scope))
-const { ca, elsewhere, expired, future, server } = await make()
+const { ca, client, elsewhere, expired, future, server, weak } = await make()
 const { client: stranger } = await make()
 
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
-
-/** A real server with a TLS port. */
-const startTls = Effect.fnUntraced(function*(certificate: Certificate, ca: Certificate, clients: "yes" | "no" = "no") {
-  const port = yield* freePort
-  // dprint-ignore
-  yield* startRedis({
-    args: [
-      "--tls-port", String(port), "--tls-cert-file", certificate.certFile, "--tls-key-file", certificate.keyFile,
-      "--tls-ca-cert-file", ca.certFile, "--tls-auth-clients", clients
-    ]
-  })
-  return port
-})
 
 describe("TLS", () => {
   it.live("to a port without it says that the port may have none", () =>
@@ -72,7 +60,7 @@ describe("TLS", () => {
 
   it.live("is what a port with it is told to want, by a client without", () =>
     Effect.gen(function*() {
-      yield* expectTold({ port: yield* startTls(server, ca) }, "Dropped", "A port with TLS does so", "rediss://")
+      yield* expectTold({ port: (yield* startTls(server, ca)).port }, "Dropped", "A port with TLS does so", "rediss://")
     }))
 
   it.live("is recognised by its first bytes where it answers a client without", () =>
@@ -91,20 +79,20 @@ describe("TLS", () => {
 
   it.live("with an authority that is unknown here names tls.ca", () =>
     Effect.gen(function*() {
-      const port = yield* startTls(server, ca)
+      const { port } = yield* startTls(server, ca)
       yield* expectTold({ port, tls: true }, "Untrusted", "tls.ca")
       yield* expectTold({ port, tls: { ca: elsewhere.cert } }, "Untrusted", "tls.ca")
     }))
 
   it.live("with a certificate signed by itself names tls.ca", () =>
     Effect.gen(function*() {
-      yield* expectTold({ port: yield* startTls(ca, ca), tls: true }, "Untrusted", "signed by itself", "tls.ca")
+      yield* expectTold({ port: (yield* startTls(ca, ca)).port, tls: true }, "Untrusted", "signed by itself", "tls.ca")
     }))
 
   it.live("with a certificate for another name says for which, and names tls.servername", () =>
     Effect.gen(function*() {
       yield* expectTold(
-        { port: yield* startTls(elsewhere, ca), tls: { ca: ca.cert } },
+        { port: (yield* startTls(elsewhere, ca)).port, tls: { ca: ca.cert } },
         "Untrusted",
         "DNS:redis.example",
         "not for 127.0.0.1",
@@ -115,13 +103,22 @@ describe("TLS", () => {
   it.live("with a certificate out of its time says so", () =>
     Effect.gen(function*() {
       for (const [certificate, words] of [[expired, "has expired"], [future, "is not valid yet"]] as const) {
-        yield* expectTold({ port: yield* startTls(certificate, ca), tls: { ca: ca.cert } }, "Untrusted", words)
+        const { port } = yield* startTls(certificate, ca)
+        yield* expectTold({ port, tls: { ca: ca.cert } }, "Untrusted", words)
+      }
+    }))
+
+  it.live("with a certificate that is for clients, or has a weak key, says so", () =>
+    Effect.gen(function*() {
+      for (const [certificate, words] of [[client, "for another purpose"], [weak, "key too weak"]] as const) {
+        const { port } = yield* rawServer(() => undefined, { ...certificate, ciphers: "DEFAULT@SECLEVEL=0" })
+        yield* expectTold({ port, tls: { ca: ca.cert } }, "Untrusted", words)
       }
     }))
 
   it.live("where the server asks for a certificate names tls.cert, and says when that is not accepted", () =>
     Effect.gen(function*() {
-      const port = yield* startTls(server, ca, "yes")
+      const { port } = yield* startTls(server, ca, "--tls-auth-clients", "yes")
       yield* expectTold({ port, tls: { ca: ca.cert } }, "Untrusted", "tls.cert and tls.key")
       const { cert, key } = stranger
       yield* expectTold(

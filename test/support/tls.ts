@@ -22,9 +22,10 @@ export interface Certificates {
   /** For `10.9.8.7`, `fd00::7` and `redis.example`, where nobody listens. */
   readonly elsewhere: Certificate
   readonly client: Certificate
-  /** For `localhost` and `127.0.0.1`, and no longer valid, or not yet. */
+  /** For `localhost` and `127.0.0.1`, and no longer valid, or not yet, or with a key that is too weak. */
   readonly expired: Certificate
   readonly future: Certificate
+  readonly weak: Certificate
 }
 
 /** A certificate authority of our own, and a server's and a client's certificate that it signed. */
@@ -36,20 +37,20 @@ export const makeCertificates: Effect.Effect<Certificates, never, Scope.Scope> =
     const { error, status, stderr } = spawnSync("openssl", args, { cwd: folder, encoding: "utf8" })
     if (status !== 0) throw new Error(`openssl ${args[0]} failed: ${error?.message ?? stderr}`)
   }
-  const newKey = (name: string) =>
-    ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", `${name}.key`] as const
+  const usual = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+  const newKey = (name: string, kind = usual) => [...kind, "-nodes", "-keyout", `${name}.key`] as const
   const read = (name: string): Certificate => {
     const certFile = join(folder, `${name}.crt`)
     const keyFile = join(folder, `${name}.key`)
     return { certFile, keyFile, cert: readFileSync(certFile, "utf8"), key: readFileSync(keyFile, "utf8") }
   }
   const forLoopback = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-  const requested = (name: string, extensions: string): void => {
+  const requested = (name: string, extensions: string, kind = usual): void => {
     writeFileSync(join(folder, `${name}.ext`), extensions)
-    openssl("req", "-new", ...newKey(name), "-subj", `/CN=${name}`, "-out", `${name}.csr`)
+    openssl("req", "-new", ...newKey(name, kind), "-subj", `/CN=${name}`, "-out", `${name}.csr`)
   }
-  const signed = (name: string, extensions: string): Certificate => {
-    requested(name, extensions)
+  const signed = (name: string, extensions: string, kind = usual): Certificate => {
+    requested(name, extensions, kind)
     // dprint-ignore
     openssl(
       "x509", "-req", "-in", `${name}.csr`, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
@@ -82,6 +83,7 @@ export const makeCertificates: Effect.Effect<Certificates, never, Scope.Scope> =
     elsewhere: signed("elsewhere", "subjectAltName=IP:10.9.8.7,IP:fd00::7,DNS:redis.example"),
     client: signed("client", "extendedKeyUsage=clientAuth"),
     expired: signedIn(2001, "expired", forLoopback),
-    future: signedIn(2098, "future", forLoopback)
+    future: signedIn(2098, "future", forLoopback),
+    weak: signed("weak", forLoopback, ["-newkey", "rsa:1024"])
   }
 })
