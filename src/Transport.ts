@@ -14,7 +14,7 @@ import type * as Effect from "effect/Effect"
 import type * as Dns from "effect/net/Dns"
 import type * as Redacted from "effect/Redacted"
 import type * as Socket from "effect/socket/Socket"
-import { type Endpoint, isIp } from "./Endpoint.ts"
+import { type Endpoint, isAt, isIp } from "./Endpoint.ts"
 import type { ConnectFailureKind } from "./HitlessError.ts"
 
 /**
@@ -50,7 +50,7 @@ export const tlsFor = (
   endpoint: Endpoint
 ): TlsOptions | undefined => {
   const host = configured._tag === "Tcp" ? configured.host : undefined
-  if (tls === undefined || endpoint._tag === "Unix" || endpoint.host === host) return tls
+  if (tls === undefined || endpoint._tag === "Unix" || (host !== undefined && isAt([host])(endpoint))) return tls
   const configuredName = host === undefined || isIp(host) ? undefined : host
   const servername = isIp(endpoint.host) ? tls.servername ?? configuredName : endpoint.host
   return servername === undefined ? tls : { ...tls, servername }

@@ -554,7 +554,8 @@ describe("TLS", () => {
     ["10.0.0.1", undefined, "10.0.0.2", undefined],
     // The configured host is checked as configured, whatever its port.
     ["redis.example", "proxy.example", "redis.example", "proxy.example"],
-    ["redis.example", undefined, "redis.example", undefined]
+    ["redis.example", undefined, "redis.example", undefined],
+    ["redis.example", "proxy.example", "Redis.Example.", "proxy.example"]
   ])(
     "of a client of %s with servername %s that is moved to %s is checked for %s",
     ([from, name, to, expected]) =>

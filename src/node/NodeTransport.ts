@@ -80,12 +80,12 @@ const secureContext = (tls: TlsOptions): Effect.Effect<Tls.SecureContext, Unusab
     )
   })
 
-/** What the certificate is checked for. An IP address is not a legal name for SNI. */
+/** What the certificate is checked for. A name of SNI is no IP address, and has no dot at its end (RFC 6066). */
 const identity = (name: string | undefined): Tls.ConnectionOptions =>
   name === undefined
     ? {}
     : Net.isIP(name) === 0
-    ? { servername: name }
+    ? { servername: name.replace(/\.$/, "") }
     : { checkServerIdentity: (_, certificate) => Tls.checkServerIdentity(name, certificate) }
 
 const distinguished = ({ CN, O }: Tls.Certificate): string => [CN ?? O ?? ""].flat().join(", ")
