@@ -553,6 +553,10 @@ export class Connection {
     if (replies !== this.replies) this.lastReplied = monotonicMillis(this.clock)
     if (next !== head) {
       this.backlog.waitsSince = next === undefined ? Infinity : this.lastReplied
+      // The alarm may be set for the time that the answered command had, and what is behind it has less.
+      if (next !== undefined && head !== undefined && next.timeout < head.timeout) {
+        this.alarm.set(this.lastReplied + Math.max(this.commandTimeout, next.timeout))
+      }
       this.owner.onLess()
     }
     if (error === undefined || this.life === "Closed") return
