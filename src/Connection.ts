@@ -304,7 +304,8 @@ export class Connection {
       onPush: (elements) => this.owner.onPush(this, elements)
     })
     this.timeouts.onClose(this.subject, () => {
-      if (this.backlog.commands > 0) this.alarm.set(monotonicMillis(this.clock))
+      // What it asks for itself has a deadline too, and is not in the backlog.
+      if (this.written.length > 0 || this.waiting.length > 0) this.alarm.set(monotonicMillis(this.clock))
     })
   }
 
