@@ -119,7 +119,7 @@ export const isLegal = (from: State, to: State): boolean => legal[from].includes
  * @since 0.1.0
  */
 export interface Owner {
-  /** Whether an `ECHO` may go among its commands now: none of them has opened a transaction, in which it would be queued. */
+  /** Whether an `ECHO` may go among its commands now, and changes nothing for them. */
   readonly mayProve: boolean
   /** What has to be told to a connection before it serves, beside what the configuration says. */
   readonly restored: ReadonlyArray<Words>
@@ -546,6 +546,7 @@ export class Connection {
   private receive(chunk: Uint8Array): void {
     const { replies } = this
     const head = this.written.peek()
+    const { underWay } = this
     if (this.life === "Connecting" && replies === 0) this.firstBytes ??= chunk.slice(0, Diagnosis.mostRead)
     const error = this.decoder.push(chunk)
     const next = this.written.peek()
@@ -554,9 +555,10 @@ export class Connection {
     if (replies !== this.replies) this.lastReplied = monotonicMillis(this.clock)
     if (next !== head) {
       this.backlog.waitsSince = next === undefined ? Infinity : this.lastReplied
+      const { underWay: following } = this
       // The alarm may be set for the time that the answered command had, and what is behind it has less.
-      if (next !== undefined && head !== undefined && next.timeout < head.timeout) {
-        this.alarm.set(this.lastReplied + Math.max(this.commandTimeout, next.timeout))
+      if (following !== undefined && underWay !== undefined && following.timeout < underWay.timeout) {
+        this.alarm.set(this.lastReplied + Math.max(this.commandTimeout, following.timeout))
       }
       this.owner.onLess()
     }
@@ -834,7 +836,7 @@ export class Connection {
    * command that may wait for ever says nothing about the peer, and one that was promised more time has it.
    */
   private silentAt(now: number): number {
-    const head = this.written.peek()
+    const head = this.underWay
     if (head === undefined || head.timeout === Infinity) return Infinity
     const timeout = Math.max(this.commandTimeout, head.timeout)
     const deadline = this.timeouts.deadline(this.servedUntil, timeout, this, now)
@@ -846,8 +848,14 @@ export class Connection {
    * better off elsewhere.
    */
   private holdsUp(now: number): boolean {
-    if (this.written.peek()?.timeout !== Infinity || now < this.servedUntil + this.commandTimeout) return false
+    if (this.underWay?.timeout !== Infinity || now < this.servedUntil + this.commandTimeout) return false
     return this.written.some((request) => isLive(request) && this.deadlineOf(request, now) <= now)
+  }
+
+  /** What the peer works on: behind a probe, whose answer it may send only with the next. */
+  private get underWay(): Request | undefined {
+    const head = this.written.peek()
+    return head === this.alignment.probe ? this.written.second() ?? head : head
   }
 
   /** When it last gave a reply, or owed none. */

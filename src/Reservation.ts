@@ -100,14 +100,15 @@ class SessionState {
     return this.isInMulti || this.isUnknown || this.isChanging || this.byKey.has("AUTH")
   }
 
-  /** Whether an `ECHO` of the client's own would be answered at once, and not be the next command for one before it. */
+  /** Whether an `ECHO` of the client's own would be answered as itself, and not be the next command for one before it. */
   get mayProve(): boolean {
     return !this.isInMulti && !this.isUnknown && !this.isParticular
   }
 
   /** Whether it is as it was when it was made, so that anybody can have it. */
   get isClean(): boolean {
-    return !this.stays && this.underWay.size === 0 && this.byKey.size === 0 && this.lost === undefined
+    return !this.stays && !this.isParticular && this.underWay.size === 0 && this.byKey.size === 0 &&
+      this.lost === undefined
   }
 
   /** Whether what was not sent may be sent on the next connection: not outside of its transaction. */
@@ -124,8 +125,8 @@ class SessionState {
   onLost(): boolean {
     if (this.isUnknown || this.isChanging) return false
     this.lost = this.isInMulti ? "transaction" : this.isWatching ? "watches" : this.lost
-    this.endTransaction()
     for (const change of this.underWay) change.isLost = true
+    this.endTransaction()
     return true
   }
 
@@ -162,9 +163,11 @@ class SessionState {
       if (isOver && !isLost) this.endTransaction()
     } else if (isLost) {
       if (restorable.has(name)) this.isUnknown = true
-    } else if (name === "MULTI") this.isInMulti = ending === "done" || ending === "unknown"
-    // Keys may be watched from before, and what is not known to be over is not.
-    else if (name === "UNWATCH") {
+    } else if (name === "MULTI") {
+      // One that is refused inside of another leaves that open.
+      this.isInMulti = ending === "done" || ending === "unknown" || (isQueued && this.isInMulti)
+    } else if (name === "UNWATCH") {
+      // Keys may be watched from before, and what is not known to be over is not.
       if (ending === "done" && !isQueued) {
         this.isWatching = false
         this.lost = undefined
@@ -177,7 +180,8 @@ class SessionState {
 
   /** `MULTI … EXEC` as one has been answered, and with it every watch is over. */
   endTransaction(): void {
-    this.isInMulti = false
+    // The next may have been sent behind it.
+    this.isInMulti = [...this.underWay].some(({ isLost, name }) => name === "MULTI" && !isLost)
     this.queuesChanges = false
     this.isWatching = false
   }
@@ -246,7 +250,7 @@ export class Lease {
   private readonly state = new SessionState()
   /** Open while no transaction of its user is: inside one a command is queued, and does not wait. */
   readonly mayWait = Latch.makeUnsafe(true)
-  /** How many commands of its user wait on the server: between two slices nothing else is asked. */
+  /** How many commands of its user have waited for a slice: a probe for each slice would double what they ask. */
   waits = 0
   /** What commands under way change. */
   private readonly changes = new Map<Request, ReadonlyArray<Change>>()
@@ -548,34 +552,40 @@ export class Reservations {
   ): Effect.Effect<unknown, HitlessError> {
     const { runtime } = this.around
     const calls = this.callsOf(lease)
-    const wait = Effect.flatMap(withLastEntries(calls, given), (words) => {
-      const startedAt = runtime.now()
-      const end = startedAt + blocksFor(words)
-      const next: Effect.Effect<unknown, HitlessError> = Effect.suspend(() => {
-        const left = Math.max(0, end - runtime.now())
-        const sliced = left > slice ? blockingFor(words, slice) : undefined
-        const time = sliced === undefined ? left : slice
-        const sent = sliced ?? (runtime.now() === startedAt ? words : blockingFor(words, left) ?? words)
-        return Effect.flatMap(
-          calls.request(
+    return Effect.suspend(() => {
+      let isWaiting = false
+      const wait = Effect.flatMap(withLastEntries(calls, given), (words) => {
+        const startedAt = runtime.now()
+        const end = startedAt + blocksFor(words)
+        const next: Effect.Effect<unknown, HitlessError> = Effect.suspend(() => {
+          const left = Math.max(0, end - runtime.now())
+          const sliced = left > slice ? blockingFor(words, slice) : undefined
+          const time = sliced === undefined ? left : slice
+          const sent = sliced ?? (runtime.now() === startedAt ? words : blockingFor(words, left) ?? words)
+          const reply = calls.request(
             "command",
             sent,
             undefined,
             bytes,
             time + grace,
             sliced === undefined ? command : command?.with(waitingFor(command), bytes)
-          ),
-          (reply) =>
-            sliced !== undefined && (reply === waiting || (command === undefined && reply === null))
-              ? Effect.andThen(lease.mayWait.await, next)
-              : Effect.succeed(reply)
-        )
+          )
+          return Effect.flatMap(reply, (reply) => {
+            const isOver = sliced === undefined || !(reply === waiting || (command === undefined && reply === null))
+            if (isOver) return Effect.succeed(reply)
+            if (!isWaiting) lease.waits++
+            isWaiting = true
+            return Effect.andThen(lease.mayWait.await, next)
+          })
+        })
+        return next
       })
-      return next
-    })
-    return Effect.suspend(() => {
-      lease.waits++
-      return Effect.ensuring(wait, Effect.sync(() => lease.waits--))
+      return Effect.ensuring(
+        wait,
+        Effect.sync(() => {
+          if (isWaiting) lease.waits--
+        })
+      )
     })
   }
 

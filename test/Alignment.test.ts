@@ -386,6 +386,27 @@ describe("after a command that timed out", () => {
       }))
   }
 
+  for (const kind of ["shared", "reserved"] as const) {
+    it.effect(`a probe that went alone cuts off no slow command behind it, on a ${kind} connection`, () =>
+      Effect.gen(function*() {
+        const held = yield* holding({ commandTimeout: "1 second" })
+        const commands = kind === "shared" ? held.redis : yield* held.redis.reserve
+        const lost = yield* start(within("100 millis")(Effect.flip(commands.send("GET", "lost"))))
+        yield* holds(() => held.asked.length === 1)
+        yield* TestClock.adjust("100 millis")
+        yield* Fiber.join(lost)
+        yield* holds(() => held.probes() === 1)
+        const slow = yield* start(within("1 minute")(commands.send("EVAL", "slow", 0)))
+        yield* holds(() => held.asked.length === 3)
+        yield* held.reply("+late")
+        for (let i = 0; i < 50; i++) yield* TestClock.adjust("1 second")
+        assert.isUndefined(slow.pollUnsafe())
+        yield* held.reply(`+${held.nonce()}`, "+done")
+        assert.strictEqual(yield* Fiber.join(slow), "done")
+        assert.deepStrictEqual(held.server.closed, [])
+      }))
+  }
+
   it.effect("it waits until MULTI is answered, and goes behind EXEC", () =>
     Effect.gen(function*() {
       const held = yield* holding()
@@ -503,8 +524,8 @@ describe("a probe", () => {
   it.effect("goes among the commands of a reserved connection, but not into its MULTI, nor behind CLIENT CACHING", () =>
     Effect.gen(function*() {
       const asked: Array<string> = []
-      const server = yield* rawServer((words, connection) => {
-        if (!provesHandshake(words, connection)) asked.push(words[0]!)
+      const server = yield* rawServer((words) => {
+        asked.push(words[0]!)
         return words[0] === "MULTI" || words[1] === "CACHING" ? "+OK\r\n" : answerHandshake(words) ?? "+value\r\n"
       })
       const redis = yield* connect(server.port)
@@ -525,6 +546,57 @@ describe("a probe", () => {
         ["ECHO", "GET", "ECHO", "WATCH", "MULTI", "GET", "EXEC", "ECHO", "GET", "CLIENT", "GET"]
       )
       assert.strictEqual(server.closed.length, 0)
+    }))
+
+  it.effect("does not go into a transaction that a refused MULTI has left open, nor into one that was sent behind EXEC", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const redis = yield* connect(port)
+      const own = yield* redis.reserve
+      const later = TestClock.adjust("2 seconds")
+      yield* own.send("MULTI")
+      assert.include((yield* Effect.flip(own.send("MULTI"))).message, "nested")
+      yield* later
+      assert.strictEqual(yield* own.send("SET", "key", "discarded"), "QUEUED")
+      assert.strictEqual(yield* own.send("DISCARD"), "OK")
+      assert.strictEqual(yield* own.send("GET", "key"), null)
+      yield* own.send("MULTI")
+      yield* Effect.all([own.send("EXEC"), own.send("MULTI")], { concurrency: "unbounded" })
+      yield* later
+      assert.strictEqual(yield* own.send("SET", "key", "value"), "QUEUED")
+      assert.deepStrictEqual(yield* own.send("EXEC"), ["OK"])
+    }))
+
+  it.effect("that must not go on a reserved connection keeps that from the next user", () =>
+    Effect.gen(function*() {
+      const { port } = yield* startRedis()
+      const redis = yield* connect(port)
+      const id = Effect.flatMap(redis.reserve, (own) => own.send("CLIENT", "ID"))
+      const use = (...words: ReadonlyArray<readonly [string, ...Array<string>]>) =>
+        Effect.scoped(
+          Effect.flatMap(redis.reserve, (own) => Effect.forEach(words, (one) => Effect.exit(own.send(...one))))
+        )
+      const first = yield* Effect.scoped(id)
+      assert.strictEqual(yield* Effect.scoped(id), first)
+      yield* use(["ASKING"])
+      const second = yield* Effect.scoped(id)
+      assert.notStrictEqual(second, first)
+      yield* use(["MULTI"], ["MULTI"])
+      assert.notStrictEqual(yield* Effect.scoped(id), second)
+    }))
+
+  it.effect("goes before a wait that is one of many", () =>
+    Effect.gen(function*() {
+      const held = yield* holding()
+      const own = yield* held.redis.reserve
+      for (const probes of [0, 1, 2]) {
+        const wait = yield* start(own.send("BLPOP", "jobs", 1))
+        yield* holds(() => held.names().filter((name) => name === "BLPOP").length === probes + 1)
+        assert.strictEqual(held.probes(), probes)
+        yield* held.reply(...(probes === 0 ? [] : [`+${held.nonce()}`]), "*2\r\n+jobs\r\n+job")
+        yield* Fiber.join(wait)
+        yield* TestClock.adjust("1 second")
+      }
     }))
 
   it.effect("does not go between the slices of a wait", () =>

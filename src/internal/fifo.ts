@@ -27,6 +27,11 @@ export class Fifo<A> {
     return this.items[this.head]
   }
 
+  /** The one behind the first. */
+  second(): A | undefined {
+    return this.items[this.head + 1]
+  }
+
   shift(): A | undefined {
     if (this.head === this.items.length) return undefined
     const item = this.items[this.head]

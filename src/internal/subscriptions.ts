@@ -379,8 +379,6 @@ export class Subscriptions {
       restore: (next, old) => this.restore(next, old),
       logIn: (connection, credentials) => this.logIn(connection, credentials),
       takesBytes: true,
-      // In RESP2 it would be refused.
-      mayProve: () => false,
       // One that is about to take another's place is read on, or it would never be ready.
       mayRead: (connection) => this.links.get(connection)?.hearing === "live" ? this.mayRead.await : Effect.void,
       // Messages are not commands: nobody waits for the next connection.

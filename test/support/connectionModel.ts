@@ -298,11 +298,16 @@ export class Model {
     this.told.failures.push("given up")
   }
 
+  /** What the peer works on: it may send an echo only with the answer to what is behind it. */
+  private get underWay(): Asked | undefined {
+    const [head, behind] = this.written
+    return head?.kind === "probe" ? behind ?? head : head
+  }
+
   /** When it last gave a reply, or owed none, and when that is too long ago; for ever if its command may take for ever. */
   private get silence(): readonly [since: number, noticed: number] {
     const since = Math.max(this.lastReplied, this.owesSince)
-    const [head] = this.written
-    const timeout = head === undefined ? Infinity : Math.max(commandTimeout, head.timeout)
+    const timeout = this.underWay === undefined ? Infinity : Math.max(commandTimeout, this.underWay.timeout)
     return [since, timeout === Infinity ? Infinity : this.deadlineOf({ startedAt: since, timeout })]
   }
 
@@ -336,7 +341,7 @@ export class Model {
     const gone = noticed === Infinity ? Infinity : 2 * noticed - since
     const isOverdue = (request: Asked) => isLive(request) && this.deadlineOf(request) <= this.now
     const overdue = this.queued.filter(isOverdue)
-    const holdsUp = this.written[0]?.timeout === Infinity && this.now >= since + commandTimeout &&
+    const holdsUp = this.underWay?.timeout === Infinity && this.now >= since + commandTimeout &&
       this.written.some(isOverdue)
     if (this.state === "Ready" && (noticed <= this.now || holdsUp)) {
       notice(this.told.silences, gone)
