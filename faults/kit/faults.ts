@@ -66,6 +66,12 @@ const all = (admin: Admin, ...commands: ReadonlyArray<string>) =>
 /** Ends all connections of the user, those that subscribe and wait included. */
 const killAll = (admin: Admin) => admin.send("CLIENT", "KILL", "USER", user.name)
 
+/** While a server loads its log a reload would end that in the middle: what is written then is in no log, and lost. */
+const loaded = (admin: Admin): Effect.Effect<void, Error> =>
+  Effect.gen(function*() {
+    while (!String(yield* admin.send("INFO", "persistence")).includes("loading:0")) yield* Effect.sleep("5 millis")
+  })
+
 /** No server listens there. */
 const nowhere = "REPLICAOF 127.0.0.1 1"
 
@@ -114,6 +120,7 @@ export const faults: ReadonlyArray<Fault> = [
     300,
     ({ admin }) =>
       Effect.gen(function*() {
+        yield* loaded(admin)
         yield* all(
           admin,
           "DEBUG POPULATE 150 filler 2048",
